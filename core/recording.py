@@ -1,0 +1,142 @@
+"""Recording: EEG in volts with its rate, channel names, events and an account of what was read and what was inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+
+if TYPE_CHECKING:
+    from mne.io import BaseRaw
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened: `onset` and `duration` in seconds from the recording's start, `label` a text."""
+
+    onset: float
+    duration: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """EEG with everything needed to read it: `data` float32 (n_channels, n_times) in volts, `sfreq` in Hz.
+
+    `ch_positions` (n_channels, 3) are metres in the head frame, NaN where unknown, or None. `segments` are the first
+    samples of uninterrupted stretches (an epochs file, a boundary, a gap): filters and windows never cross one.
+    `source` says what was read and inferred. Raises ValueError where shapes, names, rate or segments disagree.
+    """
+
+    data: np.ndarray
+    sfreq: float
+    ch_names: tuple[str, ...]
+    ch_positions: np.ndarray | None = None
+    events: tuple[Event, ...] = ()
+    segments: tuple[int, ...] = (0,)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        data = np.asarray(self.data)
+        if data.ndim != 2:
+            raise ValueError(f"a recording's data must be (n_channels, n_times); got shape {data.shape}")
+        object.__setattr__(self, "data", data if data.dtype == np.float32 else data.astype(np.float32))
+        object.__setattr__(self, "ch_names", tuple(self.ch_names))
+        object.__setattr__(self, "events", tuple(self.events))
+        object.__setattr__(self, "segments", tuple(map(int, self.segments)) or (0,))
+        if len(self.ch_names) != data.shape[0]:
+            raise ValueError(f"{data.shape[0]} rows of data but {len(self.ch_names)} channel names {self.ch_names}")
+        if len(set(self.ch_names)) != len(self.ch_names):
+            raise ValueError(f"channel names repeat: {self.ch_names}")
+        if not (np.isfinite(self.sfreq) and self.sfreq > 0):
+            raise ValueError(f"the sampling rate must be a positive number of hertz; got {self.sfreq}")
+        if self.ch_positions is not None and np.shape(self.ch_positions) != (data.shape[0], 3):
+            raise ValueError(f"positions must be ({data.shape[0]}, 3); got {np.shape(self.ch_positions)}")
+        starts = self.segments
+        if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+            raise ValueError(f"segments must start at 0 and rise; got {starts[:10]}")
+        if starts[-1] >= max(data.shape[1], 1):
+            raise ValueError(f"a segment starts at sample {starts[-1]} of a recording of {data.shape[1]} samples")
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return self.data.shape[0]
+
+    @property
+    def n_times(self) -> int:
+        """Number of samples."""
+        return self.data.shape[1]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.data.shape[1] / self.sfreq
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First and one-past-last sample of every uninterrupted stretch."""
+        return tuple(zip(self.segments, (*self.segments[1:], self.n_times), strict=True))
+
+    def pick(self, names: Sequence[str]) -> Recording:
+        """Return the recording with only the channels `names`, in that order (spelling as in `montage.normalise_name`).
+
+        Raises ValueError that lists what is missing and what there is.
+        """
+        from .montage import normalise_name
+
+        index = {normalise_name(name): i for i, name in enumerate(self.ch_names)}
+        index.update({name: i for i, name in enumerate(self.ch_names)})
+        rows = [index.get(name, index.get(normalise_name(name))) for name in names]
+        missing = [name for name, row in zip(names, rows, strict=True) if row is None]
+        if missing:
+            raise ValueError(f"no channels {missing} in this recording; it has {list(self.ch_names)}")
+        positions = None if self.ch_positions is None else self.ch_positions[rows]
+        return replace(
+            self, data=self.data[rows], ch_names=tuple(self.ch_names[r] for r in rows), ch_positions=positions
+        )
+
+    def to_mne(self) -> Any:
+        """Return an `mne.io.RawArray` in volts with the events as annotations and segments as `BAD boundary`."""
+        from .formats.mne_raw import recording_to_raw
+
+        return recording_to_raw(self)
+
+    @staticmethod
+    def from_mne(raw: BaseRaw, source: dict[str, Any] | None = None) -> Recording:
+        """Return the EEG channels of an MNE raw object; annotations and trigger channels become events.
+
+        MNE's data are volts, so no plausibility check runs. Raises ValueError where there are no EEG channels.
+        """
+        from .formats.mne_raw import recording_from_raw
+
+        return recording_from_raw(raw, source)
+
+
+def load_recording(
+    path: str | Path,
+    *,
+    units: str | None = None,
+    format: str | None = None,  # noqa: A002  (the word users know)
+    events_from: str | Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+) -> Recording:
+    """Read an EEG file into volts, saying in `source` what was read, inferred, dropped and repaired.
+
+    `units` ("V", "mV", "uV", "nV") overrides what the file says its numbers are. `format` is a key of
+    `formats.READERS` where the suffix does not tell. `events_from` is "annotations" or the names of trigger channels
+    (None: both, whatever there is). `keep` names channels to keep that would be dropped as not EEG (Muse's "Right AUX").
+
+    Raises FileNotFoundError for a missing file and ValueError for one that cannot be read, has no EEG channels, or
+    whose amplitudes are not those of EEG (the message names the channel, the value and the option that settles it).
+    """
+    raise NotImplementedError
+
+
+def describe(recording: Recording) -> str:
+    """Return readable lines: what the recording is, and what its reader inferred, dropped and repaired."""
+    raise NotImplementedError
