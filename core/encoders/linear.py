@@ -1,0 +1,66 @@
+"""The linear encoder: standardised samples of the signal as features, for a linear map fitted in closed form."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .bounds import check_fields
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """Shape of the window, and into how many equal bins of time it is averaged (0: every sample is a feature)."""
+
+    n_channels: int = 14
+    n_times: int = 128
+    n_bins: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, n_channels=(1, 1024), n_times=(1, 65536), n_bins=(0, 65536))
+        if self.n_bins > self.n_times:
+            raise ValueError(
+                f"LinearConfig.n_bins is {self.n_bins}, more than the {self.n_times} samples of the window."
+            )
+
+
+class Linear(nn.Module):
+    """Map eeg (batch, n_channels, n_times) to one token (batch, 1, n_channels * bins) of standardised samples.
+
+    It has no trained parameters: `fit` stores each feature's mean and spread, and the linear map itself is the head's,
+    which `fit_ridge` solves in closed form.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: LinearConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_tokens = 1
+        self.width = config.n_channels * (config.n_bins or config.n_times)
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.register_buffer("scale", torch.ones(self.width))
+
+    def features(self, eeg: Tensor) -> Tensor:
+        """Return the features of eeg (batch, n_channels, n_times) before standardising: (batch, width)."""
+        config = self.config
+        if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
+            raise ValueError(
+                f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
+            )
+        return (F.adaptive_avg_pool1d(eeg, config.n_bins) if config.n_bins else eeg).flatten(1)
+
+    @torch.no_grad()
+    def fit(self, eeg: Tensor) -> "Linear":
+        """Store the mean and the standard deviation of each feature over training eeg (n, n_channels, n_times)."""
+        features = self.features(eeg).double()
+        spread = features.std(0, correction=0)
+        self.mean.copy_(features.mean(0))
+        self.scale.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+        return self
+
+    def forward(self, eeg: Tensor) -> Tensor:
+        """Return the standardised features as one token."""
+        return ((self.features(eeg) - self.mean) / self.scale)[:, None]
