@@ -1,0 +1,257 @@
+"""The phantom's brain: an EEG recording of a simulated person to whom scenes are shown. Simulated, never brain data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from ..recording import Event, Recording
+from .background import artifacts, background, background_rms
+from .head import AREAS, HeadModel, head_model
+from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes
+
+SOURCE_NOTE = "phantom: simulated, not brain data"
+LEAD_IN_S = 1.5
+LEAD_OUT_S = 2.0
+RESPONSE_S = 0.8  # the evoked response is over by then
+SNR_SPAN_S = (0.0, 0.6)  # after onset: where the response's root mean square is taken
+ATTRIBUTE_GAINS = (1.0, 1.0, 1.0, 1.0)  # shape, colour, place, size
+PERSON_SHARE = 0.5  # how much of the mixing is a person's own, beside what all share
+SIDE_COUPLING = 0.2  # the side opposite to the picture's shape answers to shape and colour more strongly
+
+
+@dataclass(frozen=True)
+class BrainConfig:
+    """A simulated person, headset and sitting.
+
+    montage: a name in `core.montage.MONTAGES`. sfreq: hertz. snr: root mean square of the feature-dependent part of the
+    single-trial response over that of the background, both at the sensors. Feature-dependent part: the noise-free,
+    unfiltered response to a scene less its mean over all 864 scenes, over all scenes, all channels and 0 to 0.6 s after
+    onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks and mains hum are left out. 0 is the
+    null: the same recording with the same common response and no trace of what was shown. subject: seed of the person
+    (where sources lie, how features mix in them, latencies). soa_s, soa_jitter_s: from one onset to the next, and the
+    half-width of its uniform jitter. latency_jitter_ms: standard deviation of a trial's latency. Levels in microvolts are
+    root mean squares, but for blink_uv, a blink's height at the brow.
+    Raises ValueError for a value outside its range or an unknown montage.
+    """
+
+    montage: str = "epoc-14"
+    sfreq: float = 128.0
+    snr: float = 0.15
+    subject: int = 0
+    soa_s: float = 1.15
+    soa_jitter_s: float = 0.04
+    shown_s: float = 0.5
+    latency_jitter_ms: float = 10.0
+    background_uv: float = 12.0
+    background_exponent: float = 1.2
+    alpha_uv: float = 5.0
+    blink_uv: float = 120.0
+    blinks_per_minute: float = 12.0
+    line_uv: float = 3.0
+    line_hz: float = 50.0
+    sensor_uv: float = 0.7
+
+    def __post_init__(self):
+        from ..montage import MONTAGES
+
+        if self.montage not in MONTAGES:
+            raise ValueError(f"no montage {self.montage!r}; `montage` can be {', '.join(MONTAGES)}")
+        ranges = {
+            "sfreq": (64, 4096), "snr": (0, 100), "subject": (0, 2**32), "soa_s": (0.05, 60), "soa_jitter_s": (0, 10),
+            "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "background_uv": (0.1, 1000), "background_exponent": (0, 3),
+            "alpha_uv": (0, 1000), "blink_uv": (0, 2000), "blinks_per_minute": (0, 60), "line_uv": (0, 1000),
+            "line_hz": (1, 1000), "sensor_uv": (0, 1000),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must lie between {low} and {high}")
+        if 2 * self.soa_jitter_s >= self.soa_s:
+            raise ValueError(f"soa_jitter_s {self.soa_jitter_s} must stay below half of soa_s {self.soa_s}")
+
+
+@dataclass(frozen=True)
+class Brain:
+    """A person's responses at a montage: every component is one source with one time course.
+
+    pattern (n_channels, n_components): volts per unit amplitude. peak_s, width_s, wave_hz (n_components,): its Gabor.
+    common (n_components,): amplitude any picture evokes, A·m. tables: shape, colour, place and size to amplitudes, each
+    (n_values, n_components), A·m, already scaled to the SNR. side (n_components,): -1 left, 0, 1 right hemisphere.
+    """
+
+    head: HeadModel
+    pattern: np.ndarray
+    peak_s: np.ndarray
+    width_s: np.ndarray
+    wave_hz: np.ndarray
+    common: np.ndarray
+    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    side: np.ndarray
+
+    def features(self, scenes: Sequence[Scene]) -> np.ndarray:
+        """Return the feature-dependent amplitudes, (n_scenes, n_components) A·m; their mean over all scenes is zero."""
+        codes = np.array([scene.codes for scene in scenes]).reshape(-1, 4)
+        shape, colour, place, size = (table[codes[:, i]] for i, table in enumerate(self.tables))
+        across = np.array([x for x, _ in PLACES.values()])[codes[:, 2]]
+        return (shape + colour) * (1 - SIDE_COUPLING * across[:, None] * self.side) + place + size
+
+    def courses(self, times: np.ndarray) -> np.ndarray:
+        """Return the components' time courses at `times` (..., n_times) seconds after onset: (..., n_components, n_times)."""
+        after = np.asarray(times, np.float32)[..., None, :] - self.peak_s[:, None].astype(np.float32)
+        width, hz = self.width_s[:, None].astype(np.float32), self.wave_hz[:, None].astype(np.float32)
+        return np.exp(-0.5 * (after / width) ** 2) * np.cos(np.float32(2 * np.pi) * hz * after)
+
+
+@lru_cache(maxsize=16)
+def build_brain(config: BrainConfig) -> Brain:
+    """Draw a person's responses and scale their feature-dependent part to the configuration's SNR."""
+    from ..montage import MONTAGES
+
+    head = head_model(tuple(MONTAGES[config.montage]), config.subject)
+    shared, own = np.random.default_rng(20240), np.random.default_rng([config.subject, 3])
+    area, stage = np.repeat(head.area, 2), np.tile([0, 1], len(head.area))
+    side, n = np.repeat(head.side, 2), 2 * len(head.area)
+    peak = np.array([AREAS[a].peaks_ms[s] for a, s in zip(area, stage, strict=True)]) / 1000
+    peak = peak * (1 + own.normal(0, 0.03)) + own.normal(0, 0.006, n)
+    width = np.where(stage == 0, 0.024, 0.045) * np.exp(shared.normal(0, 0.2, n) + own.normal(0, 0.1, n))
+    wave = np.where(stage == 0, 8.0, 4.0) * np.exp(shared.normal(0, 0.15, n) + own.normal(0, 0.1, n))
+    common = np.array([AREAS[a].common_nam[s] for a, s in zip(area, stage, strict=True)]) * 1e-9
+    sign = np.sign(common)
+    common = common * np.exp(own.normal(0, 0.2, n))
+
+    drives = np.array([AREAS[a].drives for a in area])
+    tables = []
+    for which, codes in enumerate(_attribute_codes()):
+        mixing = [rng.normal(size=(codes.shape[1], n)) for rng in (shared, own)]
+        table = codes @ (np.sqrt(1 - PERSON_SHARE**2) * mixing[0] + PERSON_SHARE * mixing[1])
+        if which == 2:
+            table = _place_tuning(area, side) * sign * np.exp(shared.normal(0, 0.3, n) + own.normal(0, 0.2, n))
+        table = (table - table.mean(axis=0)) * drives[:, which]
+        tables.append(ATTRIBUTE_GAINS[which] * 1e-9 * table / np.sqrt(np.mean(table**2)))
+    pattern = np.repeat(head.visual, 2, axis=1)
+    brain = Brain(head, pattern, peak, width, wave, common, tuple(tables), side)  # type: ignore[arg-type]
+    scale = config.snr * background_rms(config) / feature_rms(brain)
+    return replace(brain, tables=tuple(scale * table for table in tables))  # type: ignore[arg-type]
+
+
+def feature_rms(brain: Brain) -> float:
+    """Return the root mean square, in volts, of the feature-dependent response as `BrainConfig.snr` defines it."""
+    features = brain.features(all_scenes())
+    courses = brain.courses(np.arange(*SNR_SPAN_S, 0.001)).astype(np.float64)
+    over_scenes = features.T @ features / len(features)
+    over_times = courses @ courses.T / courses.shape[1]
+    over_channels = brain.pattern.T @ brain.pattern / len(brain.pattern)
+    return float(np.sqrt(np.sum(over_scenes * over_times * over_channels)))
+
+
+def simulate_recording(scenes: Sequence[Scene], config: BrainConfig, seed: int = 0) -> Recording:
+    """Simulate the recording of one sitting in which `scenes` are shown one after the other.
+
+    scenes: in the order of presentation; a scene may recur. seed: of the noise, the onsets and the latencies; the person
+    is `config.subject`. Two configurations that differ in `snr` only give the same noise, onsets and latencies.
+
+    Returns a Recording in volts against infinity whose events carry `scene.id` and whose onsets, in seconds, do not lie
+    on the grid of samples. Raises ValueError where there is no scene.
+    """
+    if not len(scenes):
+        raise ValueError("no scene to show; give at least one")
+    brain = build_brain(config)
+    rng = np.random.default_rng([seed, 21])
+    jitter = config.soa_jitter_s * rng.uniform(-1, 1, len(scenes))
+    onsets = LEAD_IN_S + config.soa_s * np.arange(len(scenes)) + jitter
+    delays = 0.001 * config.latency_jitter_ms * np.random.default_rng([seed, 22]).standard_normal(len(scenes))
+    n_times = int(np.ceil((onsets[-1] + LEAD_OUT_S) * config.sfreq))
+    data = background(brain.head, config, n_times, seed)
+    data += artifacts(brain.head, config, n_times, seed)
+    add_responses(data, config.sfreq, brain, brain.common + brain.features(scenes), onsets + delays)
+    labels = [scene.id for scene in scenes]
+    return as_recording(data, config, onsets, labels, seed)
+
+
+def simulate_rest(config: BrainConfig, duration_s: float, seed: int = 0) -> Recording:
+    """Simulate a recording in which nothing is shown: background, blinks and hum alone, without events."""
+    head = build_brain(config).head
+    n_times = int(np.ceil(duration_s * config.sfreq))
+    data = background(head, config, n_times, seed)
+    data += artifacts(head, config, n_times, seed)
+    return as_recording(data, config, np.zeros(0), [], seed)
+
+
+def add_responses(
+    data: np.ndarray, sfreq: float, brain: Brain, amplitudes: np.ndarray, starts: np.ndarray, batch: int = 128
+) -> None:
+    """Add responses of the given component amplitudes to a signal, in place.
+
+    data: (n_channels, n_times) volts. amplitudes: (n_trials, n_components) A·m. starts: (n_trials,) seconds, anywhere
+    between samples. What falls outside the signal is left out.
+    """
+    span = np.arange(int(np.ceil(RESPONSE_S * sfreq)))
+    pattern = brain.pattern.astype(np.float32)
+    for begin in range(0, len(starts), batch):
+        start = starts[begin : begin + batch]
+        first = np.ceil(start * sfreq).astype(int)
+        times = (first[:, None] + span) / sfreq - start[:, None]
+        weighted = brain.courses(times) * amplitudes[begin : begin + batch, :, None].astype(np.float32)
+        for at, response in zip(first, pattern @ weighted, strict=True):
+            low, high = max(at, 0), min(at + len(span), data.shape[1])
+            if low < high:
+                data[:, low:high] += response[:, low - at : high - at]
+
+
+def as_recording(
+    data: np.ndarray, config: BrainConfig, onsets: np.ndarray, labels: Sequence[str], seed: int
+) -> Recording:
+    """Wrap simulated volts in a Recording whose source says that they are simulated."""
+    head = build_brain(config).head
+    events = tuple(
+        Event(float(onset), float(config.shown_s), label) for onset, label in zip(onsets, labels, strict=True)
+    )
+    source = {
+        "file": SOURCE_NOTE,
+        "format": SOURCE_NOTE,
+        "units": "simulated in volts",
+        "sfreq": float(config.sfreq),
+        "reference": "infinity",
+        "montage": config.montage,
+        "n_events": len(events),
+        "notes": [f"{SOURCE_NOTE}: subject {config.subject}, seed {seed}, SNR {config.snr:g}"],
+    }
+    return Recording(
+        data=np.ascontiguousarray(data, dtype=np.float32),
+        sfreq=float(config.sfreq),
+        ch_names=head.ch_names,
+        ch_positions=head.ch_positions,
+        events=events,
+        source=source,
+    )
+
+
+def _attribute_codes() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return a code per value of shape, colour, place and size, (n_values, n_features) each.
+
+    Shape is categorical (orthogonal), colour is opponent axes beside its category, place is what `_place_tuning` makes of
+    it, size is one number.
+    """
+    rgb = np.array(list(COLOURS.values()))
+    opponent = np.stack(
+        [rgb.mean(axis=1) - 0.5, rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1
+    )
+    colour = np.concatenate([opponent, 0.7 * np.eye(len(COLOURS))], axis=1)
+    places = np.array(list(PLACES.values()), dtype=float)
+    size = np.linspace(-1, 1, len(SIZES))[:, None]
+    return np.eye(len(SHAPES)), colour, places, size
+
+
+def _place_tuning(area: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Return how strongly each component answers to each place, (9, n_components): a smooth field on the other side."""
+    places = np.array(list(PLACES.values()), dtype=float)
+    tuning = np.empty((len(places), len(area)))
+    for i, (a, s) in enumerate(zip(area, side, strict=True)):
+        field = AREAS[a].field
+        if field is None:
+            tuning[:, i] = 1 - 0.4 * s * places[:, 0] - 0.2 * np.hypot(places[:, 0], places[:, 1])
+        else:
+            middle = np.array([(s or 1) * field[0], field[1]])
+            tuning[:, i] = np.exp(-0.5 * np.sum((places - middle) ** 2, axis=1) / 0.85**2)
+    return tuning

@@ -1,0 +1,110 @@
+"""Build the phantom's tiny diffusion world into assets/phantom, in diffusers' own folder format.
+
+    python trainer/build_phantom.py                       # everything, about 40 minutes on two CPU cores
+    python trainer/build_phantom.py --work runs/phantom   # finished parts are kept there and not trained again
+
+Seeds are fixed. The measured quality of each part is written to assets/phantom/phantom.json.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+import torch
+
+from core.files import write_atomically
+from core.phantom.scenes import split_scenes
+from trainer.phantom_world.autoencoder import encode_pictures, train_autoencoder
+from trainer.phantom_world.denoiser import new_scheduler, train_denoiser
+from trainer.phantom_world.judging import train_judge
+from trainer.phantom_world.pictures import draw_many
+from trainer.phantom_world.text import encode_captions, new_tokenizer, train_text_encoder
+
+
+def main() -> None:
+    """Train what is missing in the work folder, then assemble the world."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "assets" / "phantom", help="where the world is written")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "phantom-build", help="finished parts are kept here")
+    parser.add_argument("--vae-steps", type=int, default=2000)
+    parser.add_argument("--text-steps", type=int, default=400)
+    parser.add_argument("--unet-steps", type=int, default=3000)
+    parser.add_argument("--judge-steps", type=int, default=500)
+    options = parser.parse_args()
+    work = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    figures = json.loads((work / "figures.json").read_text()) if (work / "figures.json").is_file() else {}
+
+    def finish(part: str, model, **found: object) -> None:
+        """Keep a trained part and its figures, so that a later call goes on from here."""
+        model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else torch.save(model.state_dict(), work / part)
+        figures.update(found)
+        with write_atomically(work / "figures.json") as beside:
+            beside.write_text(json.dumps(figures, indent=2))
+        print(f"{part}: {found}", flush=True)
+
+    if not (work / "judge").exists():
+        judge, accuracy = train_judge(options.judge_steps)
+        finish("judge", judge, judge_accuracy_on_drawings=accuracy)
+    if not (work / "vae").exists():
+        vae, psnr = train_autoencoder(options.vae_steps)
+        finish("vae", vae, vae_psnr_db=psnr)
+    tokenizer = new_tokenizer(work / "tokenizer")
+    if not (work / "text_encoder").exists():
+        text, top1 = train_text_encoder(tokenizer, options.text_steps)
+        finish("text_encoder", text, text_200way_top1=top1)
+    if not (work / "unet").exists():
+        unet = train_denoiser(*latents_and_states(work, tokenizer), steps=options.unet_steps)
+        finish("unet", unet)
+    assemble(work, options.out, tokenizer, figures)
+
+
+def latents_and_states(work: Path, tokenizer):
+    """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty state."""
+    from diffusers import AutoencoderKL
+    from transformers import CLIPTextModel
+
+    vae = AutoencoderKL.from_pretrained(work / "vae").eval()
+    text = CLIPTextModel.from_pretrained(work / "text_encoder").eval()
+    scenes = split_scenes()["train"]
+    pictures, index = draw_many(scenes, variants=16, seed=7)
+    latents = encode_pictures(vae, pictures) * vae.config.scaling_factor
+    states = encode_captions(text, tokenizer, [scene.caption for scene in scenes])
+    return latents, index, states, encode_captions(text, tokenizer, [""])
+
+
+def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
+    """Write the world in half precision beside `out`, then put it in its place."""
+    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+    from safetensors.torch import save_file
+    from transformers import CLIPTextModel
+
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(work / "vae"),
+        text_encoder=CLIPTextModel.from_pretrained(work / "text_encoder"),
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel.from_pretrained(work / "unet"),
+        scheduler=new_scheduler(),
+        safety_checker=None,  # type: ignore[arg-type]
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )
+    beside = out.with_name(out.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    pipeline.to(torch.float16).save_pretrained(beside)
+    judge = torch.load(work / "judge", weights_only=True)
+    save_file({name: tensor.half() for name, tensor in judge.items()}, beside / "judge.safetensors")
+    (beside / "phantom.json").write_text(json.dumps({"name": "phantom", "simulated": True, **figures}, indent=2) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    beside.rename(out)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    print(f"{out}: {size / 1e6:.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
