@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..recording import Recording
-from .brain import Brain, BrainConfig, add_responses, as_recording, build_brain, simulate_recording, simulate_rest
+from .brain import Brain, BrainConfig, add_responses, as_recording, build_brain, simulate_rest
 from .scenes import Scene
 
 Prepare = Callable[[Recording], Recording]
@@ -14,7 +14,7 @@ Cut = Callable[[Recording, np.ndarray], np.ndarray]
 
 SPACING_S = 3.0  # between the noise-free responses: no filter smears one into the next
 STEP_S = 0.25  # between the overlapping windows of rest that give the noise covariance
-SHRINKAGE = 1e-3
+SHRINKAGE = 0.02
 MAX_SPATIAL = 20
 HIGHEST_HZ = 45.0  # what the observer keeps of a window's spectrum; the preparation it is given should pass less
 N_DELAYS = 13  # grid of latencies over ±3 standard deviations
@@ -54,9 +54,9 @@ class Observer:
         if n_repeats < 1:
             raise ValueError(f"n_repeats is {n_repeats}; it must be at least 1")
         white = (windows - self.offset).reshape(len(windows), -1) @ self.whitener.T
-        middle, prior, smear = _latency_grid(self.delays_s, self.jitter_s, n_repeats)
-        likelihood = np.full((len(middle), len(windows), len(self.gallery)), -np.inf)
-        for i in range(len(middle)):
+        prior, smear = _latency_grid(self.delays_s, self.jitter_s, n_repeats)
+        likelihood = np.empty((len(prior), len(windows), len(self.gallery)))
+        for i in range(len(prior)):
             template = self.amplitudes @ np.einsum("d,cdk->ck", smear[i], self.responses)
             fit = white @ template.T - 0.5 * np.sum(template**2, axis=1)
             likelihood[i] = n_repeats * fit + np.log(prior[i])
@@ -84,31 +84,34 @@ def fit_observer(
     shrunk towards its diagonal. Raises ValueError where `cut` leaves out a noise-free window.
     """
     brain = build_brain(config)
-    times = np.linspace(-3, 3, N_DELAYS)
-    responses, rate = _prepared_responses(config, brain, prepare, cut, np.zeros(1))
+    features = brain.features(gallery)
+    rate = prepare(simulate_rest(config, 12.0, seed)).sfreq
     jitter_s = float(np.hypot(0.001 * config.latency_jitter_ms, 1 / rate / np.sqrt(12)))
-    delays_s = jitter_s * times
-    responses, rate = _prepared_responses(config, brain, prepare, cut, delays_s)
-    n_channels, n_times = responses.shape[-2:]
+    delays_s = jitter_s * np.linspace(-3, 3, N_DELAYS)
+    responses = _prepared_responses(config, brain, prepare, cut, delays_s)
+    n_components, _, n_channels, n_times = responses.shape
 
     time = _cosines(n_times, rate)
-    needed = min(n_channels, MAX_SPATIAL) * time.shape[0]
-    n_noise = max(2000, 4 * needed) if n_noise is None else n_noise
+    n_noise = max(2000, 4 * min(n_channels, MAX_SPATIAL) * len(time)) if n_noise is None else n_noise
     rest = prepare(simulate_rest(config, n_noise * STEP_S + 4.0, seed=seed + 1_000_003))
     noise = np.asarray(cut(rest, 2.0 + STEP_S * np.arange(n_noise)), dtype=np.float32)
+    space = _spatial_filters(noise, responses[:, N_DELAYS // 2], features)
+    reduced = (space.astype(np.float32) @ (noise @ time.T.astype(np.float32))).reshape(len(noise), -1)
+    covariance = (reduced.T @ reduced).astype(np.float64) * ((1 - SHRINKAGE) / len(reduced))
+    covariance[np.diag_indices_from(covariance)] /= 1 - SHRINKAGE
+    factor = np.linalg.cholesky(covariance)
+    whitener = np.linalg.solve(factor, np.einsum("rc,kt->rkct", space, time).reshape(len(factor), -1))
 
-    space = _spatial_filters(brain, gallery, responses, noise)
-    reduced = np.einsum("rc,nct,kt->nrk", space, noise, time, optimize=True).reshape(len(noise), -1)
-    covariance = reduced.T @ reduced / len(reduced)
-    covariance = covariance.astype(np.float64)
-    covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices_from(covariance)] *= 1 / (1 - SHRINKAGE)
-    inverse = _inverse_factor(covariance)
-    whitener = (inverse @ np.einsum("rc,kt->rkct", space, time).reshape(len(covariance), -1)).astype(np.float32)
-    white = responses.reshape(*responses.shape[:2], -1) @ whitener.T
-    offset = _neighbours(config, brain, prepare, cut)
+    weights = np.exp(-0.5 * (delays_s / jitter_s) ** 2)
+    common = np.einsum("i,idct,d->ct", brain.common, responses, weights / weights.sum())
     return Observer(
-        tuple(gallery), whitener, offset, white, brain.common + brain.features(gallery), delays_s, jitter_s
+        gallery=tuple(gallery),
+        whitener=whitener.astype(np.float32),
+        offset=_neighbours(config, brain, prepare, cut, common),
+        responses=responses.reshape(n_components, N_DELAYS, -1) @ whitener.T,
+        amplitudes=brain.common + features,
+        delays_s=delays_s,
+        jitter_s=jitter_s,
     )
 
 
@@ -123,3 +126,81 @@ def ideal_observer(
 ) -> np.ndarray:
     """Fit the observer and score windows in one call; see `fit_observer` and `Observer.scores`."""
     return fit_observer(config, gallery, prepare, cut, seed).scores(windows, n_repeats)
+
+
+def _prepared_responses(
+    config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, delays_s: np.ndarray
+) -> np.ndarray:
+    """Return each component's noise-free response, prepared and cut: (n_components, n_delays, n_channels, n_times) per A·m."""
+    n, unit = len(brain.common), 1e-8
+    at = SPACING_S * (1 + np.arange(n * len(delays_s)))
+    amplitudes = unit * np.repeat(np.eye(n), len(delays_s), axis=0)
+    data = np.zeros((len(brain.pattern), int((at[-1] + SPACING_S) * config.sfreq)), np.float32)
+    add_responses(data, config.sfreq, brain, amplitudes, at + np.tile(delays_s, n))
+    windows = _cut_all(prepare(as_recording(data, config, at, ["component"] * len(at), 0)), at, cut)
+    return (windows / unit).reshape(n, len(delays_s), *windows.shape[1:])
+
+
+def _neighbours(
+    config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, common: np.ndarray
+) -> np.ndarray:
+    """Return what the trials before and after, and the filters, add to a window on average: (n_channels, n_times) volts.
+
+    common: the common response alone, as a window, its latency averaged out. It is what a train of featureless trials has
+    beyond it.
+    """
+    onsets = SPACING_S + config.soa_s * np.arange(max(60, int(60 / config.soa_s)))
+    onsets = onsets + config.soa_jitter_s * np.random.default_rng(0).uniform(-1, 1, len(onsets))
+    data = np.zeros((len(brain.pattern), int((onsets[-1] + SPACING_S) * config.sfreq)), np.float32)
+    add_responses(data, config.sfreq, brain, np.tile(brain.common, (len(onsets), 1)), onsets)
+    recording = as_recording(data, config, onsets, ["common"] * len(onsets), 0)
+    windows = _cut_all(prepare(recording), onsets, cut)
+    edge = len(onsets) // 8
+    return windows[edge:-edge].mean(axis=0) - common
+
+
+def _cut_all(prepared: Recording, onsets: np.ndarray, cut: Cut) -> np.ndarray:
+    windows = np.asarray(cut(prepared, onsets), dtype=np.float64)
+    if windows.ndim != 3 or len(windows) != len(onsets):
+        raise ValueError(
+            f"`cut` returned an array of shape {windows.shape} for {len(onsets)} noise-free windows; it must return "
+            "(n, n_channels, n_times) and reject none of them (their peak-to-peak is a few microvolts)"
+        )
+    return windows
+
+
+def _cosines(n_times: int, rate: float) -> np.ndarray:
+    """Return the orthonormal cosines (n_kept, n_times) up to HIGHEST_HZ, in which the noise is nearly uncorrelated."""
+    kept = min(n_times, int(np.ceil(2 * HIGHEST_HZ * n_times / rate)))
+    basis = np.cos(np.pi * np.arange(kept)[:, None] * (np.arange(n_times) + 0.5) / n_times)
+    return basis / np.linalg.norm(basis, axis=1, keepdims=True)
+
+
+def _spatial_filters(noise: np.ndarray, responses: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return at most MAX_SPATIAL filters (n_kept, n_channels) that whiten the noise and hold most of the responses.
+
+    noise: (n, n_channels, n_times). responses: (n_components, n_channels, n_times). features: (n_scenes, n_components).
+    """
+    n_channels = noise.shape[1]
+    flat = noise.transpose(1, 0, 2).reshape(n_channels, -1)
+    values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64) / flat.shape[1])
+    kept = values > 1e-7 * values[-1]  # an average reference takes one dimension away
+    whiten = (vectors[:, kept] / np.sqrt(values[kept])).T
+    spread = np.linalg.cholesky(features.T @ features / len(features) + 1e-30 * np.eye(features.shape[1]))
+    seen = whiten @ np.einsum("ij,ict->cjt", spread, responses).reshape(n_channels, -1)
+    axes = np.linalg.svd(seen, full_matrices=False)[0][:, :MAX_SPATIAL]
+    return axes.T @ whiten
+
+
+def _latency_grid(delays_s: np.ndarray, jitter_s: float, n_repeats: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prior (n_grid,) and the weights over `delays_s` (n_grid, n_delays) of the mean latency of the repeats.
+
+    About their mean, the repeats' latencies spread by jitter · sqrt(1 - 1/n); half a step of the grid is added to it.
+    """
+    mean_s = np.linspace(-2.5, 2.5, N_GRID)
+    prior = np.exp(-0.5 * mean_s**2)
+    step = delays_s[1] - delays_s[0]
+    spread_s = np.sqrt(jitter_s**2 * (1 - 1 / n_repeats) + (0.5 * step) ** 2)
+    middle = mean_s * jitter_s / np.sqrt(n_repeats)
+    weights = np.exp(-0.5 * ((delays_s - middle[:, None]) / spread_s) ** 2)
+    return prior / prior.sum(), weights / weights.sum(axis=1, keepdims=True)
