@@ -9,6 +9,7 @@ from torch import nn
 from .coatnet import Coatnet, CoatnetConfig
 from .linear import Linear, LinearConfig
 from .nice import Nice, NiceConfig
+from .tangent import Tangent, TangentConfig
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ ENCODERS: dict[str, Encoder] = {
     "coatnet": Encoder(CoatnetConfig, Coatnet, "spec"),
     "nice": Encoder(NiceConfig, Nice, "eeg"),
     "linear": Encoder(LinearConfig, Linear, "eeg"),
+    "tangent": Encoder(TangentConfig, Tangent, "eeg"),
 }
 
 

@@ -51,7 +51,8 @@ class CoatnetConfig:
         if first >= 0 and (area := self.grids[first][0] * self.grids[first][1]) > MAX_ATTENTION:
             raise ValueError(
                 f"CoatnetConfig: the first transformer stage would attend over {area} positions; at most "
-                f"{MAX_ATTENTION}. Take a smaller picture than {self.image_height} x {self.image_width} or more convolution stages before it."
+                f"{MAX_ATTENTION}. Take a smaller picture than {self.image_height} x {self.image_width} or more "
+                "convolution stages before it."
             )
         # An upper bound by a block's matrices alone; enough to refuse a file that asks for the whole memory.
         sizes = zip((self.in_channels, *self.widths), self.widths, self.depths, strict=False)
@@ -117,7 +118,7 @@ class Coatnet(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Inverted bottleneck (MBConv), batch-norm first, squeeze-excitation: (batch, inp, h, w) to (batch, out, h', w')."""
+    """Inverted bottleneck (MBConv) with batch-norm first and a gate: (batch, inp, h, w) to (batch, out, h', w')."""
 
     def __init__(self, inp: int, out: int, *, halve: bool) -> None:
         super().__init__()

@@ -1,0 +1,150 @@
+"""Xdawn covariances in tangent space: a strong classical reader of evoked responses, fitted in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .bounds import check_fields
+from .riemann import ESTIMATORS, covariances, matrix_log, power, riemann_mean, upper_triangle
+
+MAX_ORDER = 256  # rows of the stacked signal: features grow with the square
+
+
+@dataclass(frozen=True)
+class TangentConfig:
+    """Shape of the window and how much of it is kept: `n_filters` spatial filters for each of `n_classes` templates."""
+
+    n_channels: int = 4
+    n_times: int = 230
+    n_classes: int = 2  # fewer than the labels have: their leading evoked patterns stand for the classes
+    n_filters: int = 2
+    estimator: str = "oas"
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            n_channels=(1, 1024),
+            n_times=(2, 65536),
+            n_classes=(1, MAX_ORDER // 2),
+            n_filters=(1, 1024),
+            estimator=ESTIMATORS,
+        )
+        if self.n_filters > self.n_channels:
+            raise ValueError(f"TangentConfig.n_filters is {self.n_filters}; {self.n_channels} channels allow no more.")
+        if self.order > MAX_ORDER:
+            raise ValueError(
+                f"TangentConfig stacks {self.order} signals (2 x {self.n_classes} classes x {self.n_filters} filters); "
+                f"at most {MAX_ORDER}. Take fewer filters or classes."
+            )
+
+    @property
+    def order(self) -> int:
+        """Return the number of stacked signals: templates and filtered channels."""
+        return 2 * self.n_classes * self.n_filters
+
+
+class Tangent(nn.Module):
+    """Map eeg (batch, n_channels, n_times) to one token (batch, 1, order (order + 1) / 2).
+
+    The window is filtered in space, stacked under the templates, and described by the logarithm of its covariance seen
+    from the training mean. Rivet et al., "xDAWN algorithm to enhance evoked potentials", IEEE Trans. Biomed. Eng.
+    56(8), 2009; Barachant et al., "Classification of covariance matrices using a Riemannian-based kernel for BCI
+    applications", Neurocomputing 112, 2013. Equals pyRiemann's XdawnCovariances followed by TangentSpace. It has no
+    trained parameters: `fit_tangent` fills its buffers.
+    """
+
+    filters: Tensor
+    templates: Tensor
+    whitener: Tensor
+
+    def __init__(self, config: TangentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_tokens = 1
+        self.width = config.order * (config.order + 1) // 2
+        half = config.order // 2
+        self.register_buffer("filters", torch.eye(config.n_channels).repeat(half, 1)[:half].contiguous())
+        self.register_buffer("templates", torch.zeros(half, config.n_times))
+        self.register_buffer("whitener", torch.eye(config.order))
+
+    def stacked_covariances(self, eeg: Tensor) -> Tensor:
+        """Return the covariance of templates and filtered eeg in double precision: (batch, order, order)."""
+        config = self.config
+        if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
+            raise ValueError(
+                f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
+            )
+        # Apple's devices have no double precision.
+        dtype = torch.float32 if eeg.device.type == "mps" else torch.float64
+        templates = self.templates.to(dtype).expand(len(eeg), -1, -1)
+        return covariances(torch.cat((templates, self.filters.to(dtype) @ eeg.to(dtype)), 1), config.estimator)
+
+    def forward(self, eeg: Tensor) -> Tensor:
+        """Return the tokens of eeg in the unit it was fitted in."""
+        stacked = self.stacked_covariances(eeg)
+        whitener = self.whitener.to(stacked.dtype)
+        return upper_triangle(matrix_log(whitener @ stacked @ whitener)).to(eeg.dtype)[:, None]
+
+
+@torch.no_grad()
+def fit_tangent(eeg: Tensor | np.ndarray, labels: Tensor | np.ndarray, config: TangentConfig) -> Tangent:
+    """Return a Tangent fitted to training eeg (n, n_channels, n_times) with its labels (n,).
+
+    With more distinct labels than `config.n_classes` (pictures rather than classes), the grand average and the leading
+    patterns in which the labels' averages differ take the classes' place. Raises ValueError when the labels have fewer
+    distinct values than `n_classes`, when shapes disagree, or when the covariances are singular.
+    """
+    eeg = torch.as_tensor(eeg, dtype=torch.float64)
+    labels = torch.as_tensor(labels)
+    tangent = Tangent(config)
+    if labels.shape != eeg.shape[:1]:
+        raise ValueError(
+            f"There are {len(eeg)} windows but labels of shape {tuple(labels.shape)}; give one label each."
+        )
+    filters, templates = [], []
+    total = covariances(eeg.transpose(0, 1).reshape(1, config.n_channels, -1), "scm")[0]
+    for evoked in evoked_patterns(eeg, labels, config.n_classes):
+        chosen = xdawn_filters(evoked, total, config.n_filters)
+        filters.append(chosen)
+        templates.append(chosen @ evoked)
+    tangent.filters.copy_(torch.cat(filters))
+    tangent.templates.copy_(torch.cat(templates))
+    tangent.whitener.copy_(power(riemann_mean(tangent.stacked_covariances(eeg)), -0.5))
+    return tangent
+
+
+def evoked_patterns(eeg: Tensor, labels: Tensor, n_classes: int) -> Tensor:
+    """Return `n_classes` evoked responses (n_classes, n_channels, n_times) that stand for what the labels evoke."""
+    values, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    if len(values) < n_classes:
+        raise ValueError(f"The labels have {len(values)} distinct values; n_classes is {n_classes}.")
+    means = torch.zeros(len(values), *eeg.shape[1:], dtype=eeg.dtype).index_add_(0, index, eeg)
+    means /= counts[:, None, None]
+    if len(values) == n_classes:
+        return means
+    grand = eeg.mean(0)
+    weights = (counts / len(eeg)).sqrt()[:, None]
+    _, sizes, patterns = torch.linalg.svd((means - grand).flatten(1) * weights, full_matrices=False)
+    leading = (sizes[:, None] * patterns)[: n_classes - 1]
+    return torch.cat((grand[None], leading.reshape(-1, *grand.shape)))
+
+
+def xdawn_filters(evoked: Tensor, total: Tensor, n_filters: int) -> Tensor:
+    """Return the unit filters (n_filters, n_channels) with the largest share of the evoked response in the signal.
+
+    `evoked` is (n_channels, n_times), `total` the covariance of the whole signal (n_channels, n_channels).
+    """
+    signal = covariances(evoked[None], "scm")[0]
+    # A trace of white noise keeps a flat or re-referenced (dependent) set of channels solvable.
+    noise = total.diagonal().mean() * 1e-10 * torch.eye(len(total), dtype=total.dtype)
+    factor = torch.linalg.cholesky(total + noise)
+    whitened = torch.linalg.solve_triangular(factor, signal, upper=False)
+    whitened = torch.linalg.solve_triangular(factor, whitened.mT, upper=False)
+    _, vectors = torch.linalg.eigh((whitened + whitened.mT) / 2)
+    filters = torch.linalg.solve_triangular(factor.mT, vectors.flip(1)[:, :n_filters], upper=True).mT
+    filters = filters / filters.norm(dim=1, keepdim=True)
+    # The sign is free; the largest weight is made positive so that fits repeat on any machine.
+    largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))
+    return filters * largest.sign()
