@@ -1,14 +1,14 @@
-"""Recording: EEG in volts with its rate, channel names, events and an account of what was read and what was inferred."""
+"""Recording: EEG in volts with its rate, channel names, events and an account of what was read and inferred."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -57,7 +57,7 @@ class Recording:
         if self.ch_positions is not None and np.shape(self.ch_positions) != (data.shape[0], 3):
             raise ValueError(f"positions must be ({data.shape[0]}, 3); got {np.shape(self.ch_positions)}")
         starts = self.segments
-        if starts[0] != 0 or any(b <= a for a, b in zip(starts, starts[1:], strict=False)):
+        if starts[0] != 0 or (np.diff(starts) <= 0).any():
             raise ValueError(f"segments must start at 0 and rise; got {starts[:10]}")
         if starts[-1] >= max(data.shape[1], 1):
             raise ValueError(f"a segment starts at sample {starts[-1]} of a recording of {data.shape[1]} samples")
@@ -89,9 +89,10 @@ class Recording:
         """
         from .montage import normalise_name
 
-        index = {normalise_name(name): i for i, name in enumerate(self.ch_names)}
-        index.update({name: i for i, name in enumerate(self.ch_names)})
-        rows = [index.get(name, index.get(normalise_name(name))) for name in names]
+        exact = {name: i for i, name in enumerate(self.ch_names)}
+        # where two channels share a place (T3 and T7), the first one has it
+        index = {normalise_name(name): i for i, name in reversed(list(enumerate(self.ch_names)))}
+        rows = [exact.get(name, index.get(normalise_name(name))) for name in names]
         missing = [name for name, row in zip(names, rows, strict=True) if row is None]
         if missing:
             raise ValueError(f"no channels {missing} in this recording; it has {list(self.ch_names)}")
@@ -129,14 +130,33 @@ def load_recording(
 
     `units` ("V", "mV", "uV", "nV") overrides what the file says its numbers are. `format` is a key of
     `formats.READERS` where the suffix does not tell. `events_from` is "annotations" or the names of trigger channels
-    (None: both, whatever there is). `keep` names channels to keep that would be dropped as not EEG (Muse's "Right AUX").
+    (None: both, whatever there is). `keep` names channels that would be dropped as not EEG (Muse's "Right AUX").
 
     Raises FileNotFoundError for a missing file and ValueError for one that cannot be read, has no EEG channels, or
     whose amplitudes are not those of EEG (the message names the channel, the value and the option that settles it).
     """
-    raise NotImplementedError
+    from .formats.assemble import read_recording
+
+    return read_recording(Path(path), units=units, format=format, events_from=events_from, keep=tuple(keep))
 
 
 def describe(recording: Recording) -> str:
     """Return readable lines: what the recording is, and what its reader inferred, dropped and repaired."""
-    raise NotImplementedError
+    source = recording.source
+    labels = Counter(event.label for event in recording.events)
+    lines = [
+        f"{source.get('file', 'recording')} ({source.get('format', 'in memory')})",
+        f"{recording.n_channels} channels at {recording.sfreq:g} Hz, {recording.duration:.2f} s"
+        + (f" in {len(recording.segments)} segments" if len(recording.segments) > 1 else ""),
+        f"channels: {' '.join(recording.ch_names)}",
+    ]
+    if labels:
+        shown = ", ".join(f"{label} x {count}" for label, count in labels.most_common(12))
+        lines.append(f"events: {len(recording.events)} ({shown}{', ...' if len(labels) > 12 else ''})")
+    else:
+        lines.append("events: none")
+    lines += [f"{key}: {source[key]}" for key in ("units", "reference", "montage") if source.get(key)]
+    lines += [f"dropped {name}: {reason}" for name, reason in dict(source.get("dropped", {})).items()]
+    lines += [f"repaired: {sentence}" for sentence in source.get("repaired", [])]
+    lines += [f"note: {sentence}" for sentence in source.get("notes", [])]
+    return "\n".join(lines)

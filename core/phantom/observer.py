@@ -84,7 +84,7 @@ def fit_observer(
     shrunk towards its diagonal. Raises ValueError where `cut` leaves out a noise-free window.
     """
     brain = build_brain(config)
-    features = brain.features(gallery)
+    amplitudes = brain.common + brain.features(gallery)
     rate = prepare(simulate_rest(config, 12.0, seed)).sfreq
     jitter_s = float(np.hypot(0.001 * config.latency_jitter_ms, 1 / rate / np.sqrt(12)))
     delays_s = jitter_s * np.linspace(-3, 3, N_DELAYS)
@@ -95,7 +95,7 @@ def fit_observer(
     n_noise = max(2000, 4 * min(n_channels, MAX_SPATIAL) * len(time)) if n_noise is None else n_noise
     rest = prepare(simulate_rest(config, n_noise * STEP_S + 4.0, seed=seed + 1_000_003))
     noise = np.asarray(cut(rest, 2.0 + STEP_S * np.arange(n_noise)), dtype=np.float32)
-    space = _spatial_filters(noise, responses[:, N_DELAYS // 2], features)
+    space = _spatial_filters(noise, responses[:, N_DELAYS // 2], amplitudes)
     reduced = (space.astype(np.float32) @ (noise @ time.T.astype(np.float32))).reshape(len(noise), -1)
     covariance = (reduced.T @ reduced).astype(np.float64) * ((1 - SHRINKAGE) / len(reduced))
     covariance[np.diag_indices_from(covariance)] /= 1 - SHRINKAGE
@@ -109,7 +109,7 @@ def fit_observer(
         whitener=whitener.astype(np.float32),
         offset=_neighbours(config, brain, prepare, cut, common),
         responses=responses.reshape(n_components, N_DELAYS, -1) @ whitener.T,
-        amplitudes=brain.common + features,
+        amplitudes=amplitudes,
         delays_s=delays_s,
         jitter_s=jitter_s,
     )
@@ -176,18 +176,18 @@ def _cosines(n_times: int, rate: float) -> np.ndarray:
     return basis / np.linalg.norm(basis, axis=1, keepdims=True)
 
 
-def _spatial_filters(noise: np.ndarray, responses: np.ndarray, features: np.ndarray) -> np.ndarray:
+def _spatial_filters(noise: np.ndarray, responses: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
     """Return at most MAX_SPATIAL filters (n_kept, n_channels) that whiten the noise and hold most of the responses.
 
-    noise: (n, n_channels, n_times). responses: (n_components, n_channels, n_times). features: (n_scenes, n_components).
+    noise: (n, n_channels, n_times). responses: (n_components, n_channels, n_times). amplitudes: (n_scenes, n_components).
     """
     n_channels = noise.shape[1]
     flat = noise.transpose(1, 0, 2).reshape(n_channels, -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64) / flat.shape[1])
     kept = values > 1e-7 * values[-1]  # an average reference takes one dimension away
     whiten = (vectors[:, kept] / np.sqrt(values[kept])).T
-    spread = np.linalg.cholesky(features.T @ features / len(features) + 1e-30 * np.eye(features.shape[1]))
-    seen = whiten @ np.einsum("ij,ict->cjt", spread, responses).reshape(n_channels, -1)
+    _, size, mixing = np.linalg.svd(amplitudes, full_matrices=False)
+    seen = whiten @ np.einsum("j,ji,ict->cjt", size, mixing, responses, optimize=True).reshape(n_channels, -1)
     axes = np.linalg.svd(seen, full_matrices=False)[0][:, :MAX_SPATIAL]
     return axes.T @ whiten
 

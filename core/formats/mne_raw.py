@@ -1,0 +1,161 @@
+"""Between MNE's objects and ours: reading quietly, rows out of a raw, boundaries, and recordings both ways."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..recording import Event, Recording
+from .signals import Signals
+
+if TYPE_CHECKING:
+    from mne.io import BaseRaw
+
+_BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "new segment/", "bad_acq_skip")
+
+
+def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """Run one of MNE's readers without its printing; return what it returns and its warnings as notes.
+
+    Raises ValueError naming the file and what was tried, in one line, where MNE fails in any way.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = read()
+        except MemoryError:
+            raise
+        except Exception as error:  # MNE fails with whatever its parser met: AssertionError, struct.error, KeyError ...
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path}: cannot be read as {what}: {reason[:300]}") from error
+    said = [
+        " ".join(str(w.message).split())[:300] for w in caught if issubclass(w.category, (RuntimeWarning, UserWarning))
+    ]
+    return result, list(dict.fromkeys(said))
+
+
+def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
+    """Return all rows of an MNE raw object as `Signals` in volts, with annotations as events and boundaries as segments."""
+    data = np.asarray(raw.get_data(verbose="ERROR"), dtype=np.float64)
+    sfreq, n_times = float(raw.info["sfreq"]), data.shape[1]
+    events, edges = [], set()
+    for annotation in raw.annotations:
+        onset = float(annotation["onset"]) - raw.first_time
+        label, duration = str(annotation["description"]), float(annotation["duration"])
+        if label.lower().startswith(_BOUNDARIES):
+            edges.add(round(onset * sfreq))
+            if label.lower() == "bad_acq_skip":
+                edges.add(round((onset + duration) * sfreq))
+        else:
+            events.append(Event(onset, duration, label))
+    types = raw.get_channel_types()
+    return Signals(
+        data=data,
+        sfreq=sfreq,
+        ch_names=list(raw.ch_names),
+        ch_types=types,
+        units=["V" if kind == "eeg" else None for kind in types],
+        positions=positions_of(raw),
+        events=events,
+        segments=(0, *sorted(edge for edge in edges if 0 < edge < n_times)),
+        reference="changed before saving" if raw.info.get("custom_ref_applied") else "as recorded",
+        notes=list(notes or []),
+    )
+
+
+def signals_from_epochs(epochs: Any, notes: list[str] | None = None) -> Signals:
+    """Return MNE epochs end to end as `Signals`: each epoch a segment, its time zero an event named as MNE names it."""
+    data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
+    n_epochs, n_rows, n_times = data.shape
+    sfreq = float(epochs.info["sfreq"])
+    names = {code: name for name, code in epochs.event_id.items()}
+    zero = -float(epochs.tmin)
+    types = epochs.get_channel_types()
+    return Signals(
+        data=data.transpose(1, 0, 2).reshape(n_rows, n_epochs * n_times),
+        sfreq=sfreq,
+        ch_names=list(epochs.ch_names),
+        ch_types=types,
+        units=["V" if kind == "eeg" else None for kind in types],
+        positions=positions_of(epochs),
+        events=[
+            Event(i * n_times / sfreq + zero, 0.0, str(names.get(int(code), int(code))))
+            for i, code in enumerate(epochs.events[:, 2])
+        ],
+        segments=tuple(i * n_times for i in range(n_epochs)),
+        notes=[
+            *(notes or []),
+            f"{n_epochs} epochs of {n_times / sfreq:g} s, from {epochs.tmin:g} s to {epochs.tmax:g} s",
+        ],
+    )
+
+
+def positions_of(inst: Any) -> np.ndarray | None:
+    """Return (n_rows, 3) electrode positions in metres, NaN where the file gives none; None where it gives none at all."""
+    positions = np.array([channel["loc"][:3] for channel in inst.info["chs"]], dtype=np.float64)
+    positions[~np.isfinite(positions).all(axis=1) | (np.abs(positions).sum(axis=1) == 0)] = np.nan
+    return positions if np.isfinite(positions).any() else None
+
+
+def recording_to_raw(recording: Recording) -> Any:
+    """Return an `mne.io.RawArray` in volts; see `Recording.to_mne`."""
+    import mne
+
+    info = mne.create_info(list(recording.ch_names), recording.sfreq, "eeg")
+    raw = mne.io.RawArray(recording.data.astype(np.float64), info, verbose="ERROR")
+    if recording.ch_positions is not None:
+        known = {
+            name: place.astype(float)
+            for name, place in zip(recording.ch_names, np.asarray(recording.ch_positions), strict=True)
+            if np.isfinite(place).all()
+        }
+        raw.set_montage(mne.channels.make_dig_montage(known, coord_frame="head"), on_missing="ignore", verbose="ERROR")
+    marks = [(e.onset, e.duration, e.label) for e in recording.events]
+    marks += [(start / recording.sfreq, 0.0, "BAD boundary") for start in recording.segments[1:]]
+    if marks:
+        onsets, durations, labels = zip(*marks, strict=True)
+        raw.set_annotations(mne.Annotations(onsets, durations, labels), verbose="ERROR")
+    return raw
+
+
+def recording_from_raw(raw: BaseRaw, source: dict[str, Any] | None = None) -> Recording:
+    """Return the EEG rows of an MNE raw object as a `Recording`; see `Recording.from_mne`."""
+    from .channels import events_of, why_not_eeg
+
+    signals = signals_from_raw(raw)
+    reasons = [
+        why_not_eeg(name, kind, unit)
+        for name, kind, unit in zip(signals.ch_names, signals.ch_types, signals.units, strict=True)
+    ]
+    rows = [i for i, reason in enumerate(reasons) if reason is None]
+    if not rows:
+        raise ValueError(
+            f"this MNE object has no EEG channels; it has {dict(zip(raw.ch_names, signals.ch_types, strict=True))}"
+        )
+    positions = None if signals.positions is None else signals.positions[rows]
+    if positions is not None and not np.isfinite(positions).any():
+        positions = None
+    events = events_of(signals, None)
+    dropped = {name: reason for name, reason in zip(signals.ch_names, reasons, strict=True) if reason}
+    described = {
+        "format": "mne",
+        "units": "declared V",
+        "sfreq": signals.sfreq,
+        "dropped": dropped,
+        "reference": signals.reference,
+        "n_events": len(events),
+        **(source or {}),
+    }
+    return Recording(
+        data=signals.data[rows],
+        sfreq=signals.sfreq,
+        ch_names=tuple(signals.ch_names[i] for i in rows),
+        ch_positions=positions,
+        events=tuple(events),
+        segments=signals.segments,
+        source=described,
+    )

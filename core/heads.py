@@ -1,0 +1,203 @@
+"""Heads: from a backbone's tokens to one target space."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .spaces import find_space, n_values, shape_in, unpack
+
+HEAD_KINDS = ("prompts", "positions", "linear", "basis")
+MAX_PROMPTS = 10_000
+MAX_RANK = 4096
+MAX_CONCEPTS = 100_000
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """What a head predicts and how.
+
+    space: a target space's name. kind: "prompts" (weights over `prompts`); "positions" (Braincoder's: a linear map over positions,
+    the width kept); "linear" (all features to all values); "basis" (all features to the `rank` principal components of
+    the training targets). shape: the target's shape where the space leaves it open. projector: width of NICE's residual projector
+    before the last layer, or None. concepts: captions of the training targets that the head keeps as a gallery, for "nearest
+    concepts" and for confidence. Raises ValueError for values that do not go together.
+    """
+
+    space: str
+    kind: str
+    prompts: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
+    rank: int | None = None
+    projector: int | None = None
+    dropout: float = 0.0
+    concepts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", tuple(str(prompt) for prompt in self.prompts))
+        object.__setattr__(self, "concepts", tuple(str(concept) for concept in self.concepts))
+        if self.shape is not None:
+            object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
+            if not self.shape or min(self.shape) < 1 or math.prod(self.shape) > 1 << 26:
+                raise ValueError(f"a head's shape must be positive and hold at most 67 million values, not {self.shape}")
+        space = find_space(self.space)
+        if self.kind not in HEAD_KINDS:
+            raise ValueError(f"no head kind {self.kind!r}; known: {', '.join(HEAD_KINDS)}")
+        if (self.kind == "prompts") != (space.kind == "prompts"):
+            raise ValueError(f"a head of kind {self.kind!r} cannot speak the space {self.space!r}")
+        if self.kind == "prompts":
+            if not 2 <= len(self.prompts) <= MAX_PROMPTS:
+                raise ValueError(f"a `prompts` head needs 2 to {MAX_PROMPTS} prompts, not {len(self.prompts)}")
+        else:
+            object.__setattr__(self, "shape", shape_in(space, self.shape))
+        if self.kind == "positions" and (space.kind != "text" or space.pooled):
+            raise ValueError(f"a `positions` head speaks text without a pooled vector, not {self.space!r}; use `basis` or `linear`")
+        if self.concepts and (self.kind in ("prompts", "positions") or len(self.concepts) > MAX_CONCEPTS):
+            raise ValueError(f"only `linear` and `basis` heads keep concepts, at most {MAX_CONCEPTS} of them")
+        if self.kind == "basis" and not (self.rank and 1 <= self.rank <= MAX_RANK):
+            raise ValueError(f"a `basis` head needs a rank from 1 to {MAX_RANK}, not {self.rank}")
+        if self.projector is not None and not 1 <= self.projector <= 8192:
+            raise ValueError(f"a projector is 1 to 8192 wide, not {self.projector}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout lies in [0, 1), not {self.dropout}")
+
+    @property
+    def n_values(self) -> int:
+        """Return the length of a prediction: the number of prompts, or of all the target's values."""
+        return len(self.prompts) if self.kind == "prompts" else n_values(find_space(self.space), self.shape or ())
+
+    def to_json(self) -> dict:
+        """Return the config as plain JSON values."""
+        return asdict(self)
+
+
+class Projector(nn.Module):
+    """NICE's projector (Song et al., ICLR 2024): linear, residual GELU-linear-dropout, layer norm; (batch, n) → (batch, width)."""
+
+    def __init__(self, n_features: int, width: int, dropout: float):
+        super().__init__()
+        self.enter = nn.Linear(n_features, width)
+        self.residual = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.Dropout(dropout))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (batch, width) for features (batch, n)."""
+        entered = self.enter(features)
+        return self.norm(entered + self.residual(entered))
+
+
+class Head(nn.Module):
+    """A head built from its config for tokens (batch, n_tokens, width).
+
+    Buffers hold the training targets' mean and, for `basis`, their principal directions and spread, so that the head starts at the train
+    mean and works in units of the targets' own spread; `set_target` fills them. `spread_gain` widens predictions that regression
+    has shrunk towards the mean; it is fitted on validation data and applied by `restore_spread` only when asked.
+    """
+
+    target_mean: Tensor
+    target_spread: Tensor
+    spread_gain: Tensor
+    basis: Tensor
+    gallery: Tensor
+    temperature: Tensor
+
+    def __init__(self, config: HeadConfig, n_tokens: int, width: int):
+        super().__init__()
+        self.config = config
+        self.space = find_space(config.space)
+        n_features = n_tokens * width
+        if config.kind == "positions":
+            tokens, out_width = config.shape or ()
+            self.over_positions = nn.Linear(n_tokens, tokens)
+            self.over_width = nn.Linear(width, out_width) if width != out_width else nn.Identity()
+            self.register_buffer("target_mean", torch.zeros(config.n_values))
+            self.register_buffer("spread_gain", torch.ones(1))
+            return
+        self.dropout = nn.Dropout(config.dropout)
+        self.projector = Projector(n_features, config.projector, config.dropout) if config.projector else nn.Identity()
+        last_in = config.projector or n_features
+        if config.kind == "prompts":
+            self.last = nn.Linear(last_in, len(config.prompts))
+            self.register_buffer("temperature", torch.ones(()))
+            return
+        n_coordinates = config.rank if config.kind == "basis" else config.n_values
+        assert n_coordinates is not None
+        self.last = nn.Linear(last_in, n_coordinates)
+        self.register_buffer("target_mean", torch.zeros(config.n_values))
+        self.register_buffer("target_spread", torch.ones(n_coordinates))
+        self.register_buffer("spread_gain", torch.ones(n_coordinates))
+        self.register_buffer("gallery", torch.zeros(len(config.concepts), n_coordinates))
+        if config.kind == "basis":
+            self.register_buffer("basis", torch.zeros(n_coordinates, config.n_values))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits (batch, n_prompts) for `prompts`, else flat predictions (batch, n_values) in the target's own units."""
+        if self.config.kind == "positions":
+            return self.over_width(self.over_positions(tokens.transpose(1, 2)).transpose(1, 2)).flatten(1)
+        found = self.last(self.projector(self.dropout(tokens.flatten(1))))
+        return found if self.config.kind == "prompts" else self.from_coordinates(found * self.target_spread)
+
+    def from_coordinates(self, coordinates: Tensor) -> Tensor:
+        """Return flat predictions (batch, n_values) for deviations from the train mean in the head's own coordinates."""
+        return self.target_mean + (coordinates @ self.basis if self.config.kind == "basis" else coordinates)
+
+    def coordinates(self, flat: Tensor) -> Tensor:
+        """Return deviations from the train mean (batch, n_coordinates) of flat targets or predictions (batch, n_values)."""
+        deviation = flat - self.target_mean
+        return deviation @ self.basis.T if self.config.kind == "basis" else deviation
+
+    def restore_spread(self, flat: Tensor) -> Tensor:
+        """Widen flat predictions around the train mean to the spread the targets had; shapes as `coordinates`."""
+        return self.from_coordinates(self.coordinates(flat) * self.spread_gain)
+
+    def weights(self, logits: Tensor) -> Tensor:
+        """Return calibrated prompt weights (batch, n_prompts) that sum to 1."""
+        return torch.softmax(logits / self.temperature, dim=-1)
+
+    def unpack(self, flat: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the main tensor (batch, *shape) and the pooled vector or None."""
+        return unpack(self.space, self.config.shape or (), flat)
+
+    @torch.no_grad()
+    def set_target(self, targets: Tensor) -> None:
+        """Store the mean, the principal directions and the spread of the training targets (n, n_values).
+
+        Raises ValueError where a basis has fewer targets than its rank needs.
+        """
+        if self.config.kind == "prompts":
+            return
+        targets = targets.float()
+        mean = targets.mean(0)
+        self.target_mean.copy_(mean)
+        if self.config.kind == "positions":
+            return
+        if self.config.kind == "linear":
+            spread = (targets - mean).std(0)
+        else:
+            assert self.config.rank is not None
+            if len(targets) <= self.config.rank:
+                raise ValueError(f"a basis of rank {self.config.rank} needs more than that many different targets, not {len(targets)}")
+            # The small side's eigenvectors: n targets are far fewer than their values.
+            centred = (targets - mean).double()
+            variance, vectors = torch.linalg.eigh(centred @ centred.T)
+            variance, vectors = variance.flip(0)[: self.config.rank], vectors.flip(1)[:, : self.config.rank]
+            spread = (variance.clamp(min=0) / (len(targets) - 1)).sqrt()
+            directions = (centred.T @ vectors / variance.clamp(min=1e-12).sqrt()).T
+            self.basis.copy_(directions.float())
+        self.target_spread.copy_(spread.clamp(min=spread.max() * 1e-4))
+
+    @torch.no_grad()
+    def fit_spread_gain(self, predicted: Tensor, targets: Tensor, at_most: float = 3.0) -> None:
+        """Set `spread_gain` from held-out predictions and their targets, both (n, n_values).
+
+        Gains lie in [1, at_most]: a component that is not decoded at all must not be blown up to the targets' spread.
+        """
+        if self.config.kind == "prompts":
+            return
+        wanted, found = self.coordinates(targets), self.coordinates(predicted)
+        if self.config.kind == "positions":
+            gain = (wanted.square().mean() / found.square().mean().clamp(min=1e-12)).sqrt()[None]
+        else:
+            gain = wanted.std(0) / found.std(0).clamp(min=1e-12)
+        self.spread_gain.copy_(gain.clamp(1.0, at_most))
