@@ -1,0 +1,74 @@
+"""Fitting an encoder without gradient descent: the backbone's buffers from the data, the head's linear map by ridge regression."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .checkpoint import EegEncoder
+from .encoders.linear import Linear
+from .encoders.ridge import fit_ridge
+from .encoders.tangent import Tangent, fit_tangent
+from .heads import Head
+
+CLOSED_FORM = ("linear", "tangent")
+TEMPERATURES = torch.logspace(-2, 1, 61)
+
+
+@torch.no_grad()
+def fit_closed_form(
+    encoder: EegEncoder, eeg: Tensor, label: Tensor, targets: dict[str, Tensor], groups: Tensor | None = None
+) -> dict[str, float]:
+    """Fit the backbone's buffers and every head of an encoder whose architecture has no trained parameters.
+
+    eeg: (n, channels, times), normalised. label: (n,), class numbers. targets: for each regression space (n, n_values); a `prompts` head
+    takes the labels. groups: (n,), rows that are left out together when the ridge's strength is chosen (runs or pictures).
+
+    Returns the chosen strength for each space. Raises ValueError for an architecture that needs gradient descent or a head with a projector.
+    """
+    if encoder.architecture not in CLOSED_FORM:
+        raise ValueError(f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(CLOSED_FORM)}")
+    if isinstance(encoder.backbone, Tangent):
+        encoder.backbone = fit_tangent(eeg, label, encoder.backbone.config)
+    elif isinstance(encoder.backbone, Linear):
+        encoder.backbone.fit(eeg)
+    features = encoder.backbone(eeg).flatten(1).double()
+    chosen = {}
+    for head in encoder.heads:
+        assert isinstance(head, Head)
+        if head.config.projector or head.config.kind == "positions":
+            raise ValueError(f"the {head.config.space!r} head cannot be fitted in closed form: use kind basis, linear or prompts, no projector")
+        if head.config.kind == "prompts":
+            wanted = F.one_hot(label, len(head.config.prompts)).double()
+        else:
+            wanted = (head.coordinates(targets[head.config.space]) / head.target_spread).double()
+        fitted = fit_ridge(features, wanted, groups=groups)
+        head.last.weight.copy_(fitted.weights.T.to(head.last.weight.dtype))
+        head.last.bias.copy_(fitted.bias.to(head.last.bias.dtype))
+        chosen[head.config.space] = fitted.alpha
+    return chosen
+
+
+@torch.no_grad()
+def out_of_fold(fit: Callable[[Tensor], EegEncoder], eeg: Tensor, groups: Tensor) -> dict[str, Tensor]:
+    """Return each head's raw outputs (n, ·) for rows that the fitted encoder never saw.
+
+    fit: rows to train on (boolean mask (n,)) → fitted encoder. groups: (n,), left out one at a time.
+    """
+    found: dict[str, Tensor] = {}
+    for group in groups.unique():
+        left_out = groups == group
+        outputs = fit(~left_out).eval()(eeg[left_out])
+        for space, output in outputs.items():
+            if space not in found:
+                found[space] = torch.zeros(len(eeg), output.shape[1], dtype=output.dtype)
+            found[space][left_out] = output
+    return found
+
+
+@torch.no_grad()
+def fit_temperature(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the temperature (scalar) with the smallest cross-entropy of held-out logits (n, n_prompts) (Guo et al., ICML 2017)."""
+    losses = torch.stack([F.cross_entropy(logits / temperature, label) for temperature in TEMPERATURES])
+    return TEMPERATURES[losses.argmin()].to(logits.dtype)

@@ -1,0 +1,212 @@
+"""From trials and options to an encoder ready to be fitted: preprocessing, normaliser, targets, heads."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.checkpoint import EegEncoder, load_encoder
+from core.encoders import ENCODERS, config_from_dict, encoder_named
+from core.heads import HeadConfig
+from core.preprocessing import Normaliser, PreprocessingConfig, fit_normaliser, normalise
+from core.spaces import find_space
+from core.spectrogram import SpectrogramConfig, spectrogram_channels
+from core.trials import Trials
+
+from .options import TrainOptions
+from .targets import load_targets
+
+NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
+
+
+@dataclass(frozen=True)
+class Target:
+    """One space's targets: `values` (n_distinct, n_values), the row of each trial in `index` (n_trials,), and each row's `names`."""
+
+    values: Tensor
+    index: np.ndarray
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[str, Target]:
+    """Return the targets of every regression space of the options, computed once for each distinct caption or picture."""
+    found = {}
+    for space in options.space:
+        kind = find_space(space).kind
+        if kind == "prompts":
+            continue
+        column = trials.caption if kind == "text" else trials.image_id
+        names, index = np.unique(column, return_inverse=True)
+        values, shape = load_targets(space, options.clip, names.tolist(), cache=cache, images=options.images)
+        found[space] = Target(values, index.reshape(-1), tuple(names.tolist()), shape)
+    return found
+
+
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, object]:
+    """Return `key=value` settings as a dict, values read as whole numbers, numbers, true/false, lists with commas, or text.
+
+    Raises ValueError for a setting without an equals sign.
+    """
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--set takes key=value, not {pair!r}")
+        settings[key.strip()] = tuple(_value(part) for part in text.split(",")) if "," in text else _value(text)
+    return settings
+
+
+def _value(text: str) -> object:
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def preprocessing_of(stored: PreprocessingConfig, options: TrainOptions) -> PreprocessingConfig:
+    """Return the store's preprocessing with the steps that are fitted on training data filled in from the options."""
+    return replace(stored, scaling=options.scaling, clip=options.clip_sd or None, whitening=options.whitening)
+
+
+def fit_training_normaliser(trials: Trials, train: np.ndarray, config: PreprocessingConfig, seed: int) -> Normaliser:
+    """Fit the normaliser on the training trials, or on a random 4,000 of them."""
+    if len(train) > NORMALISER_TRIALS:
+        train = np.sort(np.random.default_rng([seed, 5]).permutation(train)[:NORMALISER_TRIALS])
+    return fit_normaliser(np.asarray(trials.eeg[train]), config, trials.label[train])
+
+
+def spectrogram_of(options: TrainOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
+    """Return the spectrogram that the options name, at the preprocessing's rate; None for none."""
+    if options.spectrogram == "none":
+        return None
+    if options.spectrogram == "braincoder":
+        return SpectrogramConfig(kind="braincoder")
+    return SpectrogramConfig(kind="stft", sfreq=config.sfreq)
+
+
+def backbone_config(options: TrainOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int):
+    """Return the backbone's config: sizes from the data, everything else from --set.
+
+    Raises ValueError for an unknown architecture or setting, listing the known ones.
+    """
+    settings = parse_settings(options.set)
+    n_channels = len(config.ch_names)
+    if encoder_named(options.encoder).input == "spec":
+        if spectrogram is None:
+            raise ValueError(f"--encoder {options.encoder} reads pictures: add --spectrogram stft or braincoder")
+        channels, height, width = spectrogram_channels(spectrogram, n_channels, config.n_times)
+        sizes = {"in_channels": channels, "height": height, "width": width}
+    else:
+        if spectrogram is not None:
+            readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]
+            raise ValueError(f"--encoder {options.encoder} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}")
+        sizes = {"n_channels": n_channels, "n_times": config.n_times}
+        if options.encoder == "tangent":
+            settings.setdefault("n_classes", min(n_classes, 8))
+    return config_from_dict(options.encoder, {**settings, **sizes})
+
+
+def head_configs(options: TrainOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray) -> list[HeadConfig]:
+    """Return one head config for each of the options' spaces."""
+    heads = []
+    for space in options.space:
+        if find_space(space).kind == "prompts":
+            heads.append(HeadConfig(space, "prompts", prompts=class_prompts(trials), dropout=options.head_dropout))
+            continue
+        target = targets[space]
+        seen = np.unique(target.index[train])
+        rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
+        heads.append(
+            HeadConfig(
+                space,
+                options.head,
+                shape=target.shape,
+                rank=rank,
+                projector=options.projector or None,
+                dropout=options.head_dropout,
+                concepts=() if options.head == "positions" else tuple(target.names[i] for i in seen),
+            )
+        )
+    return heads
+
+
+def class_prompts(trials: Trials) -> tuple[str, ...]:
+    """Return one caption for each label, in the labels' order; raises ValueError where a label has several captions."""
+    prompts = []
+    for number, label in enumerate(trials.labels):
+        captions = np.unique(trials.caption[trials.label == number])
+        if len(captions) > 1:
+            raise ValueError(f"label {label!r} has {len(captions)} captions; a `prompts` head needs one caption a label")
+        prompts.append(str(captions[0]) if len(captions) else label)
+    return tuple(prompts)
+
+
+def build_for(
+    trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions, targets: dict[str, Target]
+) -> EegEncoder:
+    """Return an unfitted encoder for the training trials, its heads holding the training targets' mean, basis and gallery.
+
+    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials. Raises ValueError
+    where the file's preprocessing or prompts do not match the store.
+    """
+    if options.finetune is not None:
+        encoder = load_encoder(options.finetune).requires_grad_(True)
+        _check_same_windows(encoder.preprocessing, stored)
+        encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, options.seed)
+        # Calibration belongs to the person it was fitted on.
+        encoder.confidence = {}
+        return encoder
+    config = preprocessing_of(stored, options)
+    spectrogram = spectrogram_of(options, config)
+    torch.manual_seed(options.seed)
+    encoder = EegEncoder(
+        config,
+        fit_training_normaliser(trials, train, config, options.seed),
+        options.encoder,
+        backbone_config(options, config, spectrogram, len(np.unique(trials.label[train]))),
+        head_configs(options, trials, targets, train),
+        spectrogram,
+    )
+    for space, target in targets.items():
+        head = encoder.head(space)
+        values = target.values[np.unique(target.index[train])]
+        head.set_target(values)
+        if head.config.concepts:
+            head.gallery.copy_(head.coordinates(values))
+    return encoder
+
+
+def _check_same_windows(wanted: PreprocessingConfig, stored: PreprocessingConfig) -> None:
+    names = ("ch_names", "sfreq", "tmin", "tmax", "l_freq", "h_freq", "notch", "reference", "baseline")
+    for name in names:
+        if getattr(wanted, name) != getattr(stored, name):
+            raise ValueError(
+                f"the encoder to fine-tune was trained with {name} {getattr(wanted, name)}, the store has {getattr(stored, name)}; "
+                "prepare the store with the encoder's preprocessing"
+            )
+
+
+def encode_ready(encoder: EegEncoder, eeg: np.ndarray) -> Tensor:
+    """Return windows in volts (n, channels, times) as the normalised float32 tensor the encoder takes."""
+    return torch.as_tensor(normalise(np.asarray(eeg), encoder.preprocessing, encoder.normaliser), dtype=torch.float32)
+
+
+@torch.inference_mode()
+def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> dict[str, Tensor]:
+    """Return each head's raw outputs for windows in volts (n, channels, times), in eval mode."""
+    encoder.eval()
+    device = next(encoder.heads.parameters()).device
+    found: dict[str, list[Tensor]] = {space: [] for space in encoder.spaces}
+    for start in range(0, len(eeg), batch):
+        outputs = encoder(encode_ready(encoder, eeg[start : start + batch]).to(device))
+        for space, output in outputs.items():
+            found[space].append(output.cpu())
+    return {space: torch.cat(parts) for space, parts in found.items()}

@@ -1,0 +1,114 @@
+"""Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read.
+
+    python trainer/prepare.py phantom --out runs/phantom-store
+    python trainer/prepare.py n170 --source FOLDER --out runs/n170-store --jobs 2
+    python trainer/prepare.py DATASET --help
+
+Finished recordings are not done again: the same command goes on after a kill, or adds what is new in the folder.
+"""
+
+import sys
+from dataclasses import dataclass, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from trainer import console
+from trainer.datasets import DATASETS, Dataset, TrialStore, write_store
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Where from and where to."""
+
+    out: Path
+    """folder of the trial store; one that exists is gone on with"""
+    source: Path | None = None
+    """folder of recordings"""
+    jobs: int = 1
+    """processes, one recording each"""
+    resume: bool = True
+    """go on with a store that is there already; with --no-resume that is an error"""
+    skip_bad: bool = False
+    """leave out recordings that cannot be read, and list them, instead of stopping"""
+
+
+def prepare(
+    name: str, source: Path | str | None, out: Path | str, options: Any = None, *, jobs: int = 1, resume: bool = True,
+    skip_bad: bool = False, progress: bool = True,
+) -> TrialStore:  # fmt: skip
+    """Prepare a data set into a store; `options` is an instance of its options class, by default with its defaults.
+
+    Raises ValueError for an unknown data set (the known ones are listed) and whatever its reader and `write_store` raise.
+    """
+    dataset = dataset_named(name)
+    options = dataset.options() if options is None else options
+    source = None if source is None else Path(source)
+    if dataset.needs_source and source is None:
+        raise ValueError(f"data set {name!r} needs --source FOLDER: {dataset.description}")
+    sessions = dataset.sessions(source, options)
+    config = dataset.preprocessing(source, options)
+    provenance = dataset.provenance(source, options)
+    return write_store(
+        out, sessions, config, provenance=provenance, labels=dataset.labels, jobs=jobs, resume=resume, skip_bad=skip_bad,
+        progress=progress,
+    )  # fmt: skip
+
+
+def dataset_named(name: str) -> Dataset:
+    """Return an entry of DATASETS. Raises ValueError listing them."""
+    if name not in DATASETS:
+        known = "; ".join(f"{d.name}: {d.description}" for d in DATASETS.values())
+        raise ValueError(f"no data set {name!r}; known are {known}")
+    return DATASETS[name]
+
+
+def summary(store: TrialStore) -> str:
+    """Return readable lines: recordings, trials kept, what was rejected and why, how many of each label."""
+    info = store.info
+    config = store.config
+    rejected = store.rejected()
+    counts = info["label_counts"]
+    lines = [
+        f"{store.folder}: {info['provenance'].get('dataset', '')} ({info['provenance'].get('credit', '')})",
+        f"  recordings  {len(info['sessions'])}",
+        f"  trials      {len(store)} kept, {sum(rejected.values())} rejected",
+        *(f"              {n} x {reason}" for reason, n in rejected.most_common(8)),
+        f"  window      {config.tmin:g} to {config.tmax:g} s: {len(config.ch_names)} channels x {config.n_times} samples at {config.sfreq:g} Hz",
+    ]
+    if len(counts) <= 12:
+        lines.append("  labels      " + ", ".join(f"{label} {n}" for label, n in counts.items()))
+    else:
+        values = sorted(counts.values())
+        lines.append(f"  labels      {len(counts)}, each {values[0]} to {values[-1]} times")
+    lines += [f"  not read    {key}: {why}" for key, why in info["failed"].items()]
+    return "\n".join(lines)
+
+
+def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
+    """Return the data set's name, the store's options and the data set's own. Raises ValueError for an unknown data set."""
+    import tyro
+
+    if arguments and not arguments[0].startswith("-"):
+        dataset_named(arguments[0])
+    commands = {}
+    for dataset in DATASETS.values():
+        flat = tyro.conf.arg(name="")
+        parts = [("store", Annotated[StoreOptions, flat]), ("options", Annotated[dataset.options, flat])]
+        commands[dataset.name] = make_dataclass(dataset.name, [(n, t) for n, t in parts], frozen=True)
+        commands[dataset.name].__doc__ = dataset.description
+    chosen = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=__doc__.splitlines()[0])
+    return type(chosen).__name__, chosen.store, chosen.options
+
+
+def main() -> None:
+    """Prepare what the command line asks for and print the summary."""
+    name, store, options = parse(sys.argv[1:])
+    made = prepare(name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad)
+    print(summary(made))
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,151 @@
+"""Targets: captions and pictures through frozen text, image and latent models, computed once and cached beside the store."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from core.files import write_atomically
+from core.spaces import find_space, n_values, shape_in
+
+BATCH = 32
+
+
+def load_targets(space: str, clip: str, keys: list[str], *, cache: Path, images: Path | None = None) -> tuple[Tensor, tuple[int, ...]]:
+    """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image and latent spaces), and their shape.
+
+    clip: folder or hub id of the model. cache: folder where they are kept, named by a hash of model, space and keys. images: folder of
+    pictures named by image id. Raises FileNotFoundError saying how to get the weights, and ValueError where the model does not
+    fit the space.
+    """
+    from safetensors.torch import load_file, save_file
+
+    if not clip:
+        raise ValueError(
+            f"targets in {space!r} need --clip: a folder or hub id of the model, for example --clip openai/clip-vit-large-patch14 "
+            "or a Stable Diffusion folder in diffusers' format. A `prompts` head (--space prompts) needs none"
+        )
+    name = hashlib.sha256(json.dumps([space, model_fingerprint(clip), str(images), keys]).encode()).hexdigest()[:20]
+    path = cache / f"{space}-{name}.safetensors"
+    if path.is_file():
+        stored = load_file(path)
+        return stored["targets"].float(), tuple(stored["shape"].tolist())
+    kind = find_space(space).kind
+    if kind == "text":
+        targets, shape = text_states(space, clip, keys), shape_in(find_space(space), None)
+    elif kind in ("image", "latent"):
+        targets, shape = picture_targets(space, clip, keys, images)
+    else:
+        raise ValueError(f"the space {space!r} has no targets to compute; trainable here are text, image and latent spaces, and prompts")
+    with write_atomically(path) as beside:
+        save_file({"targets": targets.contiguous(), "shape": torch.tensor(shape)}, beside)
+    return targets, shape
+
+
+def model_fingerprint(clip: str) -> str:
+    """Return what tells one model from another: names, sizes and times of a folder's files, or the hub id."""
+    folder = Path(clip)
+    if not folder.is_dir():
+        return clip
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return str([(str(file.relative_to(folder)), file.stat().st_size, file.stat().st_mtime_ns) for file in files])
+
+
+def _load(made, clip: str, subfolder: str = ""):
+    """Load a transformers class from a folder or the hub; raises FileNotFoundError with the way to the weights."""
+    folder = Path(clip)
+    arguments = {"subfolder": subfolder} if subfolder and (not folder.is_dir() or (folder / subfolder).is_dir()) else {}
+    try:
+        return made.from_pretrained(clip, **arguments)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"no {made.__name__} at {clip!r}. Give --clip a folder with the weights, or a hub id while online: "
+            "`huggingface-cli download openai/clip-vit-large-patch14 --local-dir clip-l` then `--clip clip-l`, or the folder of a "
+            "Stable Diffusion model in diffusers' format"
+        ) from error
+
+
+def _is_diffusers(clip: str) -> bool:
+    return (Path(clip) / "model_index.json").is_file()
+
+
+@torch.no_grad()
+def text_states(space: str, clip: str, captions: list[str]) -> Tensor:
+    """Return flat text states (n, n_values): the last hidden state, or SDXL's two penultimate ones and the pooled vector."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    wanted = n_values(find_space(space), shape_in(find_space(space), None))
+    suffixes = ("", "_2") if space == "sdxl.text" else ("",)
+    if space == "sdxl.text" and not _is_diffusers(clip):
+        raise ValueError("sdxl.text needs both of SDXL's text encoders: give --clip the folder of an SDXL model in diffusers' format")
+    parts = []
+    for suffix in suffixes:
+        tokenizer = _load(CLIPTokenizer, clip, f"tokenizer{suffix}" if _is_diffusers(clip) else "")
+        made = CLIPTextModelWithProjection if suffix else CLIPTextModel
+        model = _load(made, clip, f"text_encoder{suffix}" if _is_diffusers(clip) else "").eval()
+        found = []
+        for start in tqdm(range(0, len(captions), BATCH), desc=f"text states {space}", disable=len(captions) < 200):
+            ids = tokenizer(
+                captions[start : start + BATCH], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+            ).input_ids
+            out = model(ids, output_hidden_states=space == "sdxl.text")
+            found.append((out.hidden_states[-2] if space == "sdxl.text" else out.last_hidden_state, getattr(out, "text_embeds", None)))
+        parts.append(found)
+    states = torch.cat([torch.cat([state for state, _ in found]) for found in parts], dim=-1).flatten(1)
+    if space == "sdxl.text":
+        states = torch.cat([states, torch.cat([pooled for _, pooled in parts[1]])], dim=-1)
+    if states.shape[-1] != wanted:
+        raise ValueError(
+            f"the text encoder at {clip!r} gives {states.shape[-1]} values a caption, {space} has {wanted}; "
+            "use the text encoder of a model of that family"
+        )
+    return states.float()
+
+
+@torch.no_grad()
+def picture_targets(space: str, clip: str, image_ids: list[str], images: Path | None) -> tuple[Tensor, tuple[int, ...]]:
+    """Return flat image vectors or latents (n, n_values) of the pictures shown, and one target's shape."""
+    pictures = [load_picture(images, image_id) for image_id in tqdm(image_ids, desc="pictures", disable=len(image_ids) < 200)]
+    found = []
+    if space == "sd1.latent":
+        from diffusers import AutoencoderKL
+
+        vae = _load(AutoencoderKL, clip, "vae" if _is_diffusers(clip) else "").eval()
+        for start in tqdm(range(0, len(pictures), BATCH), desc="latents", disable=len(pictures) < 200):
+            batch = torch.stack([torch.from_numpy(p).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures[start : start + BATCH]])
+            found.append(vae.encode(batch).latent_dist.mean * vae.config.scaling_factor)
+    else:
+        from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+        model = _load(CLIPVisionModelWithProjection, clip).eval()
+        size = model.config.image_size
+        prepare = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+        for start in tqdm(range(0, len(pictures), BATCH), desc="image vectors", disable=len(pictures) < 200):
+            found.append(model(prepare(pictures[start : start + BATCH], return_tensors="pt").pixel_values).image_embeds)
+    targets = torch.cat(found)
+    shape = shape_in(find_space(space), tuple(targets.shape[1:]))
+    return targets.flatten(1).float(), shape
+
+
+def load_picture(images: Path | None, image_id: str) -> np.ndarray:
+    """Return the picture of an image id, uint8 (H, W, 3): from the folder, or drawn where the id is a phantom scene's.
+
+    Raises FileNotFoundError naming the folder and the id.
+    """
+    if images is None:
+        from core.phantom.scenes import draw, scene_from_caption
+
+        try:
+            return draw(scene_from_caption("a " + image_id.replace("-", " ")))
+        except ValueError as error:
+            raise FileNotFoundError(f"pictures are needed for image targets: give --images FOLDER (looking for {image_id!r})") from error
+    from PIL import Image
+
+    for path in (images / image_id, *(images / f"{image_id}{suffix}" for suffix in (".png", ".jpg", ".jpeg", ".webp"))):
+        if path.is_file() and path.resolve().is_relative_to(images.resolve()):
+            return np.asarray(Image.open(path).convert("RGB"))
+    raise FileNotFoundError(f"no picture for image id {image_id!r} in {images} (tried it as named, .png, .jpg, .jpeg and .webp)")
