@@ -106,7 +106,9 @@ def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
 def main() -> None:
     """Prepare what the command line asks for and print the summary."""
     name, store, options = parse(sys.argv[1:])
-    made = prepare(name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad)
+    made = prepare(
+        name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad
+    )
     print(summary(made))
 
 

@@ -1,0 +1,163 @@
+"""The data set `phantom`: simulated sittings in which drawn scenes are shown. Simulated, never brain data."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.phantom.brain import BrainConfig, simulate_recording
+from core.phantom.scenes import Scene, split_scenes
+from core.preprocessing import PreprocessingConfig
+from core.recording import Recording
+
+from .dataset import Dataset, Session
+
+CREDIT = "phantom: simulated by sd-eeg itself, not brain data"
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """What is simulated."""
+
+    montage: str = "epoc-14"
+    """headset: epoc-14, muse-4, insight-5, 10-20-17, 10-20-32, things-63"""
+    sfreq: float = 128.0
+    """sampling rate in hertz"""
+    snr: float = BrainConfig.snr
+    """feature-dependent response over background, root mean squares of one trial; 0 is the null"""
+    subject: int = 0
+    """seed of the simulated person"""
+    train_repeats: int = 4
+    """presentations of each training scene"""
+    val_repeats: int = 8
+    """presentations of each validation scene"""
+    test_repeats: int = 8
+    """presentations of each test scene"""
+    train_scenes: int | None = None
+    """how many of the 600 training scenes are shown (all)"""
+    val_scenes: int | None = None
+    """how many of the 64 validation scenes are shown (all)"""
+    test_scenes: int | None = None
+    """how many of the 200 test scenes are shown (all)"""
+    scenes_per_run: int = 282
+    """presentations in one recording"""
+    seed: int = 0
+    """of the order, the noise and the onsets"""
+
+    def __post_init__(self) -> None:
+        counts = ("train_repeats", "val_repeats", "test_repeats", "seed", "train_scenes", "val_scenes", "test_scenes")
+        for name in counts:
+            if (value := getattr(self, name)) is not None and value < 0:
+                raise ValueError(f"--{name.replace('_', '-')} is {value}; it must not be negative")
+        if self.scenes_per_run < 1:
+            raise ValueError(f"--scenes-per-run is {self.scenes_per_run}; at least 1 is needed")
+        self.brain()
+
+    def brain(self) -> BrainConfig:
+        """Return the simulated person, headset and sitting."""
+        return BrainConfig(montage=self.montage, sfreq=self.sfreq, snr=self.snr, subject=self.subject)
+
+
+def brain_config(provenance: dict[str, Any]) -> BrainConfig:
+    """Return the simulation that a store's provenance records, to build its ideal observer from.
+
+    Raises ValueError where the store is not of the phantom.
+    """
+    if provenance.get("dataset") != "phantom":
+        raise ValueError(f"an ideal observer needs a phantom store; this one is of {provenance.get('dataset')!r}")
+    return BrainConfig(**provenance["brain"])
+
+
+def presentations(options: PhantomOptions) -> list[list[tuple[Scene, str]]]:
+    """Return each run's scenes with their splits, in order of presentation.
+
+    All presentations of the sitting are shuffled together before they are dealt to runs, so that neither split, nor scene,
+    nor repeat goes with a run or with a place in it.
+    """
+    shown: list[tuple[Scene, str]] = []
+    for split, scenes in split_scenes().items():
+        wanted = getattr(options, f"{split}_scenes")
+        if wanted is not None and wanted > len(scenes):
+            raise ValueError(f"--{split}-scenes is {wanted}; the phantom has {len(scenes)} {split} scenes")
+        shown += [(scene, split) for scene in scenes[:wanted] for _ in range(getattr(options, f"{split}_repeats"))]
+    if not shown:
+        raise ValueError("no scene would be shown; give at least one of --train-repeats, --val-repeats, --test-repeats")
+    order = np.random.default_rng([options.seed, 9]).permutation(len(shown))
+    n_runs = -(-len(shown) // options.scenes_per_run)
+    return [[shown[i] for i in part] for part in np.array_split(order, n_runs)]
+
+
+def sessions(source: Path | None, options: PhantomOptions) -> list[Session]:
+    """Return one session a simulated run; `source` is not used."""
+    runs = presentations(options)
+    identity = asdict(options)
+    return [
+        Session(
+            key=f"subject-{options.subject}-run-{number + 1:03d}",
+            load=partial(simulate_run, run, options, number),
+            identity={**identity, "run": number + 1, "of": len(runs)},
+        )
+        for number, run in enumerate(runs)
+    ]
+
+
+def simulate_run(run: list[tuple[Scene, str]], options: PhantomOptions, number: int) -> tuple[Recording, list[dict]]:
+    """Simulate one run and say what was shown when."""
+    seed = int(np.random.SeedSequence([options.seed, options.subject, number]).generate_state(1)[0])
+    recording = simulate_recording([scene for scene, _ in run], options.brain(), seed)
+    rows = [
+        {
+            "label": scene.id,
+            "image_id": scene.id,
+            "caption": scene.caption,
+            "subject": f"phantom-{options.subject}",
+            "session": f"seed-{options.seed}",
+            "run": f"run-{number + 1:03d}",
+            "block": f"run-{number + 1:03d}",
+            "split": split,
+            "onset": event.onset,
+        }
+        for (scene, split), event in zip(run, recording.events, strict=True)
+    ]
+    return recording, rows
+
+
+def preprocessing(source: Path | None, options: PhantomOptions) -> PreprocessingConfig:
+    """Return how the phantom is prepared: below the mains, the span of the response, every trial kept."""
+    from core.montage import MONTAGES
+
+    return PreprocessingConfig(
+        ch_names=tuple(MONTAGES[options.montage]),
+        sfreq=options.sfreq,
+        tmin=0.0,
+        tmax=0.75,
+        l_freq=0.5,
+        h_freq=min(40.0, 0.4 * options.sfreq),
+        scaling="train",
+        clip=10.0,
+    )
+
+
+def provenance(source: Path | None, options: PhantomOptions) -> dict[str, Any]:
+    """Return the simulation's account, from which `brain_config` rebuilds it."""
+    return {
+        "dataset": "phantom",
+        "simulated": True,
+        "licence": "Apache-2.0 (made by this program)",
+        "credit": CREDIT,
+        "options": asdict(options),
+        "brain": asdict(replace(options.brain())),
+    }
+
+
+DATASET = Dataset(
+    name="phantom",
+    description="simulated recordings of drawn scenes (not brain data); needs no --source",
+    options=PhantomOptions,
+    sessions=sessions,
+    preprocessing=preprocessing,
+    provenance=provenance,
+    needs_source=False,
+)
