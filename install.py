@@ -270,8 +270,8 @@ def answers(url: str) -> bool:
 def requirements_of(extra: str) -> list[str]:
     """Return pyproject.toml's dependencies together with those of one extra, extras of this project within it unfolded.
 
-    Python 3.10 has no TOML reader, so the lists are read by their form: `name = [ "..", ".." ]`. Raises ValueError for an extra
-    that is not there.
+    Python 3.10 has no TOML reader, so the lists are read by their form: `name = [ "..", ".." ]`. Raises ValueError for
+    an extra that is not there.
     """
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     return list(dict.fromkeys([*string_list(text, "dependencies"), *unfolded(text, extra)]))
