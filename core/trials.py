@@ -45,6 +45,10 @@ class Trials:
         taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "labels"}
         return replace(self, **taken)
 
+    def select_columns(self, chosen: np.ndarray) -> "Trials":
+        """Return the chosen trials without reading their eeg: it becomes an empty array (n, 0, 0)."""
+        return replace(self, eeg=np.empty((len(self), 0, 0), dtype=np.float32)).select(chosen)
+
     def groups(self, *columns: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the first row of each distinct combination of columns, and for each trial the number of its combination (n,)."""
         keys = list(zip(*(getattr(self, column).tolist() for column in columns), strict=True))

@@ -12,7 +12,7 @@ from core.encoders import ENCODERS, config_from_dict, encoder_named
 from core.heads import HeadConfig
 from core.preprocessing import Normaliser, PreprocessingConfig, fit_normaliser, normalise
 from core.spaces import find_space
-from core.spectrogram import SpectrogramConfig, spectrogram_channels
+from core.spectrogram import Spectrogram, SpectrogramConfig
 from core.trials import Trials
 
 from .options import TrainOptions
@@ -23,12 +23,17 @@ NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory fla
 
 @dataclass(frozen=True)
 class Target:
-    """One space's targets: `values` (n_distinct, n_values), the row of each trial in `index` (n_trials,), and each row's `names`."""
+    """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials' `column`."""
 
     values: Tensor
-    index: np.ndarray
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    column: str
+
+    def rows(self, trials: Trials) -> np.ndarray:
+        """Return the row of `values` for each trial (n,); raises KeyError for one without a target."""
+        where = {name: row for row, name in enumerate(self.names)}
+        return np.array([where[name] for name in getattr(trials, self.column).tolist()], dtype=np.int64)
 
 
 def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[str, Target]:
@@ -38,10 +43,10 @@ def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[st
         kind = find_space(space).kind
         if kind == "prompts":
             continue
-        column = trials.caption if kind == "text" else trials.image_id
-        names, index = np.unique(column, return_inverse=True)
-        values, shape = load_targets(space, options.clip, names.tolist(), cache=cache, images=options.images)
-        found[space] = Target(values, index.reshape(-1), tuple(names.tolist()), shape)
+        column = "caption" if kind == "text" else "image_id"
+        names = np.unique(getattr(trials, column)).tolist()
+        values, shape = load_targets(space, options.clip, names, cache=cache, images=options.images)
+        found[space] = Target(values, tuple(names), shape, column)
     return found
 
 
@@ -102,7 +107,7 @@ def backbone_config(options: TrainOptions, config: PreprocessingConfig, spectrog
     if encoder_named(options.encoder).input == "spec":
         if spectrogram is None:
             raise ValueError(f"--encoder {options.encoder} reads pictures: add --spectrogram stft or braincoder")
-        channels, height, width = spectrogram_channels(spectrogram, n_channels, config.n_times)
+        channels, height, width = Spectrogram(spectrogram)(torch.zeros(1, n_channels, config.n_times)).shape[1:]
         sizes = {"in_channels": channels, "height": height, "width": width}
     else:
         if spectrogram is not None:
@@ -122,7 +127,7 @@ def head_configs(options: TrainOptions, trials: Trials, targets: dict[str, Targe
             heads.append(HeadConfig(space, "prompts", prompts=class_prompts(trials), dropout=options.head_dropout))
             continue
         target = targets[space]
-        seen = np.unique(target.index[train])
+        seen = np.unique(target.rows(trials.select_columns(train)))
         rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
         heads.append(
             HeadConfig(
@@ -177,7 +182,7 @@ def build_for(
     )
     for space, target in targets.items():
         head = encoder.head(space)
-        values = target.values[np.unique(target.index[train])]
+        values = target.values[np.unique(target.rows(trials.select_columns(train)))]
         head.set_target(values)
         if head.config.concepts:
             head.gallery.copy_(head.coordinates(values))

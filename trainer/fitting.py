@@ -1,0 +1,95 @@
+"""Fitting an encoder to a store's training split: closed form or gradient descent, then calibration on trials it never saw."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.checkpoint import EegEncoder
+from core.closed_form import CLOSED_FORM, fit_closed_form, out_of_fold
+from core.preprocessing import PreprocessingConfig
+from core.trials import Trials
+
+from .building import Target, build_for, encode_ready, predict
+from .calibration import calibrate
+from .options import TrainOptions
+
+N_FOLDS = 5
+
+
+def fit_encoder(
+    trials: Trials,
+    parts: dict[str, np.ndarray],
+    stored: PreprocessingConfig,
+    targets: dict[str, Target],
+    options: TrainOptions,
+    out: Path | None = None,
+    after_epoch: Callable[[int, EegEncoder], None] | None = None,
+) -> EegEncoder:
+    """Return an encoder fitted to `parts["train"]` and calibrated; the test split is never looked at.
+
+    stored: the store's preprocessing. out: the run's folder, needed for gradient descent. Raises ValueError for options that do not fit
+    together or trials that are too few.
+    """
+    encoder = build_for(trials, parts["train"], stored, options, targets)
+    averaged = options.average != "none"
+    if encoder.architecture in CLOSED_FORM:
+        train = trials.select(parts["train"])
+        train = train.average_repeats() if averaged else train
+        _closed_form(encoder, train, targets)
+        if not len(parts["val"]):
+            _calibrate_by_folds(encoder, trials, train, stored, targets, options)
+            return encoder.eval()
+    else:
+        from .loop import train_loop
+
+        if out is None:
+            raise ValueError(f"{encoder.architecture!r} is trained by gradient descent and needs a run folder (--out)")
+        train_loop(encoder, trials, parts, targets, options, out, after_epoch)
+    held_out = trials.select(parts["val"])
+    held_out = held_out.average_repeats() if averaged and len(held_out) else held_out
+    if len(held_out):
+        calibrate(encoder, predict(encoder, held_out.eeg), held_out, targets)
+    return encoder.eval()
+
+
+def _closed_form(encoder: EegEncoder, train: Trials, targets: dict[str, Target]) -> None:
+    """Fit an encoder's buffers and heads to averaged or single trials."""
+    groups = folds(train)
+    values = {space: target.values[torch.from_numpy(target.rows(train))] for space, target in targets.items()}
+    label = torch.from_numpy(train.label)
+    fit_closed_form(encoder, encode_ready(encoder, train.eeg), label, values, torch.from_numpy(groups))
+
+
+def folds(trials: Trials) -> np.ndarray:
+    """Return which of at most a few folds each trial belongs to (n,): its run where there are several, else five groups of pictures."""
+    _, runs = trials.select_columns(np.arange(len(trials))).groups("subject", "session", "run")
+    n_pictures = len(np.unique(trials.image_id))
+    if n_pictures <= 2 * len(trials.labels) and 1 < runs.max() + 1:
+        return runs
+    _, pictures = np.unique(trials.image_id, return_inverse=True)
+    if n_pictures >= N_FOLDS:
+        return pictures.reshape(-1) % N_FOLDS
+    return np.arange(len(trials)) % N_FOLDS
+
+
+def _calibrate_by_folds(
+    encoder: EegEncoder,
+    trials: Trials,
+    train: Trials,
+    stored: PreprocessingConfig,
+    targets: dict[str, Target],
+    options: TrainOptions,
+) -> None:
+    """Calibrate without a validation split: from predictions of fits that left each fold out."""
+    groups = torch.from_numpy(folds(train))
+
+    def fit(chosen: torch.Tensor) -> EegEncoder:
+        part = train.select(chosen.numpy())
+        fold = build_for(part, np.arange(len(part)), stored, options, targets)
+        _closed_form(fold, part, targets)
+        return fold
+
+    outputs = out_of_fold(fit, encode_ready(encoder, train.eeg), groups)
+    calibrate(encoder, outputs, train, targets)
