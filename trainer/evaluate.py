@@ -1,0 +1,135 @@
+"""Evaluate a run on its test split and write report.json and report.html.
+
+    python trainer/evaluate.py runs/first
+    python trainer/evaluate.py runs/first --model path/to/stable-diffusion   # pictures too
+
+The report's first line says whether a leak check failed. Beside every score stand chance, the train-mean baseline, the shuffled-EEG
+baseline, a permutation p, a bootstrap interval and, on the phantom, the ideal observer.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import tyro
+
+from trainer.console import run
+from trainer.evaluation import (
+    Evaluated,
+    decode_test,
+    decoding_report,
+    open_run,
+    provenance_section,
+    write_card_metrics,
+)
+
+PHANTOM = Path(__file__).resolve().parent.parent / "assets" / "phantom"
+SHOWN = 12  # rows of the report's picture grid
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is evaluated and how pictures are drawn."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a finished run."""
+    data: Path | None = None
+    """Its trial store, where it has moved."""
+    model: str = ""
+    """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom, its own by default."""
+    pictures: bool = True
+    """Draw pictures where there is a model and the head can drive it."""
+    steps: int = 25
+    guidance: float = 3.0
+    restore_spread: float = 1.0
+    """0 draws regression's shrunken predictions, 1 restores the targets' spread."""
+    seed: int = 0
+
+
+def evaluate(options: EvaluateOptions) -> dict:
+    """Evaluate a run, write report.json and report.html into its folder and return the report."""
+    from trainer.leaks import check_leaks
+    from trainer.report import write_report
+
+    evaluated = open_run(options.run, options.data)
+    scores, sections, found = decoding_report(evaluated)
+    model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
+    pictures = {}
+    if options.pictures and model and evaluated.is_phantom:
+        drawn_scores, drawn_sections, pictures = picture_report(evaluated, model, options, found)
+        scores, sections = scores + drawn_scores, sections + drawn_sections
+    write_card_metrics(evaluated, scores)
+    report = {
+        "title": evaluated.encoder.card.get("name", "EEG encoder"),
+        "simulated": bool(evaluated.provenance.get("simulated", False)),
+        "checks": check_leaks(evaluated.trials, evaluated.parts),
+        "scores": scores,
+        "sections": sections,
+        "curve": training_curve(options.run),
+        "provenance": provenance_section(evaluated),
+    }
+    write_report(options.run, report, pictures)
+    return report
+
+
+def picture_report(evaluated: Evaluated, model: str, options: EvaluateOptions, found: dict) -> tuple[list[dict], list[dict], dict]:
+    """Draw the test windows' pictures and return their rows, sections and the grid of seen, decoded and nearest ones."""
+    from core.generate import load_pipeline
+    from core.phantom.judge import load_judge
+    from trainer.picture_metrics import pixel_correlation, ssim
+    from trainer.picture_scores import attribute_accuracy, class_entries, draw_all, pixel_entries, seen_pictures
+
+    pipeline = load_pipeline(model)
+    captions = evaluated.test.caption.tolist()
+    decoded = decode_test(evaluated, pipeline, options.restore_spread)
+    drawn = draw_all(pipeline, decoded, captions, options.seed, options.steps, options.guidance)
+    judge = load_judge(PHANTOM)
+    scores = class_entries(judge, drawn, captions) + pixel_entries(drawn, {"pixel correlation": pixel_correlation, "SSIM": ssim})
+    sections = [{"title": "What the judge sees in the pictures", "attributes": attribute_accuracy(judge, drawn, captions)}]
+    best = [matches[0][0] for matches in found.get(decoded.space, [])[:SHOWN]]
+    grid = {
+        "captions": captions[:SHOWN],
+        "seen": drawn.seen[:SHOWN],
+        "decoded": drawn.decoded[:SHOWN],
+        "from caption": drawn.caption[:SHOWN],
+    }
+    if best:
+        grid |= {"nearest": seen_pictures(best), "nearest captions": best}
+    return scores, sections, grid
+
+
+def training_curve(run_folder: Path) -> list[dict]:
+    """Return the rows of metrics.jsonl; none for an encoder fitted in closed form."""
+    import json
+
+    path = run_folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def table(report: dict) -> str:
+    """Return the report's scores as lines of text."""
+    lines = [f"{'score':40} {'value':>7} {'95 % interval':>17} {'chance':>7} {'mean':>7} {'shuffled':>8} {'p':>7} {'ceiling':>7}"]
+    for entry in report["scores"]:
+        low, high = entry["interval"]
+        mean = entry["baselines"].get("train mean")
+        cells = [f"{entry['value']:7.3f}", f"{low:7.3f} to {high:6.3f}", f"{entry['chance']:7.3f}"]
+        cells.append("      -" if mean is None else f"{mean:7.3f}")
+        cells += [f"{entry['baselines']['shuffled EEG']:8.3f}", f"{entry['p_value']:7.3g}"]
+        cells.append("      -" if entry["ceiling"] is None else f"{entry['ceiling']:7.3f}")
+        lines.append(f"{entry['name']:40} {' '.join(cells)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line, evaluate, and print the table."""
+    options = tyro.cli(EvaluateOptions, description=__doc__)
+    report = evaluate(options)
+    print(table(report))
+    print(f"report: {(options.run / 'report.html').resolve()}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,173 @@
+"""Draw pictures from a recording with an encoder file and any Stable Diffusion model, outside a host.
+
+    python trainer/generate.py recording.edf --encoder encoder.safetensors --model path/to/sd15 --label face --out pictures
+    python trainer/generate.py recording.edf --encoder encoder.safetensors --model sdxl.safetensors --init-image photo.png --strength 0.6
+
+Every option has a flag; --help lists them.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+import tyro
+
+from trainer.console import run
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+BLEND = ("lerp", "slerp", "concat")
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Which recording, which windows of it, and how they are drawn."""
+
+    recording: tyro.conf.Positional[Path]
+    """EEG file in any format that is read."""
+    encoder: Path
+    """Encoder file."""
+    model: str
+    """Stable Diffusion 1.x, 2.x or SDXL: a diffusers folder, a .safetensors checkpoint or a hub id."""
+    out: Path = Path("pictures")
+    """Folder for the PNG files."""
+    units: str = ""
+    """Units of the recording where the file does not say: V, mV, uV or nV."""
+
+    label: str = ""
+    """Decode the events with this label."""
+    index: tuple[int, ...] = ()
+    """Decode these events by number, the first is 0."""
+    time: tuple[float, ...] = ()
+    """Decode the windows at these seconds."""
+    average: bool = False
+    """Decode the mean of the chosen windows: one picture."""
+    space: str = ""
+    """Which of the encoder's heads; by default its main one."""
+
+    eeg_strength: float = 1.0
+    """0 is the train mean, 1 what was decoded."""
+    restore_spread: float = 1.0
+    """0 keeps regression's shrunken predictions, 1 restores the targets' spread."""
+    prompts: tuple[str, ...] = ()
+    """Reword the prompts of a prompts head, same number and order."""
+    text: str = ""
+    """Blend the EEG with this prompt."""
+    blend: float = 1.0
+    """Share of the EEG in the blend with --text."""
+    blend_mode: str = "lerp"
+    """lerp, slerp or concat."""
+
+    negative: str = "empty"
+    """empty (the empty prompt) or train-mean."""
+    guidance: float = 7.5
+    steps: int = 30
+    init_image: Path | None = None
+    """Start from this picture (img2img)."""
+    strength: float = 0.8
+    """With --init-image: how much is redrawn."""
+    width: int = 0
+    """Pixels; 0 takes the model's own."""
+    height: int = 0
+    seed: int = 0
+    batch: int = 4
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    dtype: str = "auto"
+    """auto (float16 on a GPU, float32 on a CPU), float32, float16 or bfloat16."""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"--dtype is {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if self.blend_mode not in BLEND:
+            raise ValueError(f"--blend-mode is {self.blend_mode!r}; known: {', '.join(BLEND)}")
+        if sum(bool(chosen) for chosen in (self.label, self.index, self.time)) > 1:
+            raise ValueError("give one of --label, --index and --time, not several")
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"--steps and --batch must be at least 1, not {self.steps} and {self.batch}")
+
+
+def generate_pictures(options: GenerateOptions) -> list[Path]:
+    """Decode the chosen windows, draw one picture for each, and return the PNG files."""
+    import torch
+    from PIL import Image
+    from tqdm import tqdm
+
+    from core.checkpoint import load_encoder
+    from core.conditioning import Conditioning, blend, decode
+    from core.files import write_atomically
+    from core.generate import generate, load_pipeline, prompt_encoder
+    from core.recording import load_recording
+
+    encoder = load_encoder(options.encoder)
+    recording = load_recording(options.recording, units=options.units or None)
+    device = options.device if options.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.float16 if device != "cpu" else torch.float32
+    if options.dtype != "auto":
+        dtype = getattr(torch, options.dtype)
+    pipeline = load_pipeline(options.model, device, dtype)
+    encode = prompt_encoder(pipeline)
+    decoded = decode(
+        encoder,
+        recording,
+        space=options.space or None,
+        label=options.label or None,
+        index=list(options.index) or None,
+        time=list(options.time) or None,
+        average=options.average,
+        strength=options.eeg_strength,
+        restore_spread=options.restore_spread,
+        encode_prompts=encode,
+        prompts=options.prompts or None,
+    )
+    print(decoded.report)
+    if options.text and decoded.context is not None:
+        context, pooled = encode([options.text])
+        mixed_pooled = None
+        if pooled is not None and decoded.pooled is not None:
+            mixed_pooled = blend(pooled, decoded.pooled.to(pooled), options.blend)
+        mixed = blend(context, decoded.context.to(context), options.blend, options.blend_mode)
+        n = len(decoded.context)
+        mixed_pooled = None if mixed_pooled is None else mixed_pooled.expand(n, -1)
+        decoded = Conditioning(decoded.space, mixed.expand(n, -1, -1), mixed_pooled, negative=decoded.negative)
+    init = None
+    if options.init_image is not None:
+        pixels = np.asarray(Image.open(options.init_image).convert("RGB"))
+        init = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    n = len(decoded.context) if decoded.context is not None else 0
+    with tqdm(total=n, desc="pictures") as bar:
+        pictures = generate(
+            pipeline,
+            decoded,
+            negative=options.negative,
+            guidance=options.guidance,
+            steps=options.steps,
+            strength=options.strength,
+            init_image=init,
+            seed=options.seed,
+            batch=options.batch,
+            width=options.width or None,
+            height=options.height or None,
+            progress=lambda done: bar.update(done - bar.n),
+        )
+    written = []
+    for number, picture in enumerate(pictures):
+        path = options.out / f"{options.recording.name.split('.')[0]}-{number:03d}.png"
+        with write_atomically(path) as beside:
+            pixels = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            Image.fromarray(pixels).save(beside, format="PNG")
+        written.append(path)
+    return written
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    for path in generate_pictures(tyro.cli(GenerateOptions, description=__doc__)):
+        print(path)
+
+
+if __name__ == "__main__":
+    run(main)

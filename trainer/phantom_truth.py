@@ -1,0 +1,35 @@
+"""What is known about the phantom and about nothing else: the scenes behind the trials and the ideal observer's scores."""
+
+import numpy as np
+
+from core.phantom.observer import fit_observer
+from core.phantom.scenes import Scene, scene_from_caption
+from core.preprocessing import PreprocessingConfig, cut_windows, prepare_continuous
+from core.recording import Recording
+from core.trials import Trials
+
+from .datasets.phantom import brain_config
+
+
+def scenes_of(captions: list[str]) -> list[Scene]:
+    """Return the scenes of captions."""
+    return [scene_from_caption(caption) for caption in captions]
+
+
+def ideal_scores(test: Trials, gallery: list[str], config: PreprocessingConfig, provenance: dict, seed: int = 0) -> np.ndarray:
+    """Return the ideal observer's log likelihoods (n, n_gallery) for averaged test trials.
+
+    gallery: captions. config: the store's preprocessing, through which the observer sees the same signals as the encoder.
+    """
+
+    def cut(recording: Recording, onsets: np.ndarray) -> np.ndarray:
+        return cut_windows(recording, onsets, config).data
+
+    observer = fit_observer(
+        brain_config(provenance), scenes_of(gallery), lambda recording: prepare_continuous(recording, config), cut, seed
+    )
+    scores = np.zeros((len(test), len(gallery)))
+    for count in np.unique(test.repeats):
+        rows = test.repeats == count
+        scores[rows] = observer.scores(np.asarray(test.eeg[rows]), n_repeats=int(count))
+    return scores
