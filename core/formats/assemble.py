@@ -103,12 +103,8 @@ def _in_volts(path: Path, signals: Signals, given: str | None) -> tuple[Signals,
                 signals.data[i] *= VOLTS[named[0]]
         blank = [name for name, unit in zip(signals.ch_names, units, strict=True) if not unit]
         signals.notes.append(f"no unit for {', '.join(blank[:8])}: taken as {named[0]}, as the other channels are")
-    return (
-        signals,
-        named[0],
-        f"{signals.units_said.split(' (')[0]} {', '.join(named)}"
-        + (f" ({signals.units_said.split(' (')[1]}" if " (" in signals.units_said else ""),
-    )
+    why = f" ({signals.units_why})" if signals.units_why else ""
+    return signals, named[0], f"{signals.units_said} {', '.join(named)}{why}"
 
 
 def _rename(signals: Signals) -> Signals:

@@ -31,7 +31,7 @@ def read_eeglab(path: Path) -> Signals:
     (kind, found), notes = read_quietly(path, "EEGLAB", read)
     signals = signals_from_raw(found, notes) if kind == "raw" else signals_from_epochs(found, notes)  # type: ignore[arg-type]
     signals.units = ["uV" if kind_ == "eeg" else None for kind_ in signals.ch_types]
-    signals.units_said = "assumed (EEGLAB writes no unit and means uV)"
+    signals.units_said, signals.units_why = "assumed", "EEGLAB writes no unit and means uV"
     signals.companions = companions
     return signals
 

@@ -39,7 +39,7 @@ def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, l
 
 
 def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
-    """Return all rows of an MNE raw object as `Signals` in volts, with annotations as events and boundaries as segments."""
+    """Return all rows of an MNE raw object as `Signals` in volts; annotations are events, boundaries segments."""
     data = np.asarray(raw.get_data(verbose="ERROR"), dtype=np.float64)
     sfreq, n_times = float(raw.info["sfreq"]), data.shape[1]
     events, edges = [], set()
@@ -95,7 +95,7 @@ def signals_from_epochs(epochs: Any, notes: list[str] | None = None) -> Signals:
 
 
 def positions_of(inst: Any) -> np.ndarray | None:
-    """Return (n_rows, 3) electrode positions in metres, NaN where the file gives none; None where it gives none at all."""
+    """Return (n_rows, 3) electrode positions in metres, NaN where the file gives none; None for none at all."""
     positions = np.array([channel["loc"][:3] for channel in inst.info["chs"]], dtype=np.float64)
     positions[~np.isfinite(positions).all(axis=1) | (np.abs(positions).sum(axis=1) == 0)] = np.nan
     return positions if np.isfinite(positions).any() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,8 @@ def read_muse(path: Path) -> Signals:
         ch_names=names,
         ch_types=["marker" if marker else "eeg" for marker in is_marker],
         units=[None if marker else "uV" for marker in is_marker],
-        units_said="assumed (muse-lsl writes uV)",
+        units_said="assumed",
+        units_why="muse-lsl writes uV",
         segments=(0, *map(int, gaps)),
         reference="as recorded (Fpz on a Muse)",
         notes=notes,
@@ -60,9 +62,9 @@ def read_muse(path: Path) -> Signals:
 
 
 def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
-    opened = gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
+    unpack = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        with opened as file:
+        with unpack(path, "rb") as file:
             text = file.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: cannot be unpacked as gzip: {error}") from error
@@ -93,7 +95,7 @@ def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
 
 def _rate(path: Path, stamps: np.ndarray, gaps: np.ndarray) -> tuple[float, str]:
     edges = [0, *map(int, gaps), len(stamps)]
-    start, stop = max(zip(edges, edges[1:], strict=False), key=lambda span: span[1] - span[0])
+    start, stop = max(pairwise(edges), key=lambda span: span[1] - span[0])
     span = stamps[start:stop]
     if len(span) < 2 or span[-1] <= span[0]:
         raise ValueError(f"{path}: no two timestamps in a row that rise, so no sampling rate can be read from them")

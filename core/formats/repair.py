@@ -159,8 +159,8 @@ def _likely(middle_uv: float, unit: str, units_text: str) -> str:
     if fits:
         return f"{read_as}; likely they are {fits[0]}: load it with units={fits[0]!r} (--units {fits[0]})."
     return (
-        f"{read_as}, and none of V, mV, uV, nV makes them EEG: likely raw counts of the amplifier, or nothing connected. "
-        "If you know the unit, say it with units= (--units)."
+        f"{read_as}, and none of V, mV, uV, nV makes them EEG: likely raw counts of the amplifier, or nothing "
+        "connected. If you know the unit, say it with units= (--units)."
     )
 
 

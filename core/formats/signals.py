@@ -16,9 +16,9 @@ from ..recording import Event
 class Signals:
     """A file's rows before channels are chosen, units checked and gaps mended.
 
-    `data` float64 (n_rows, n_times) is in volts where `units` names a voltage ("V", "mV", "uV", "nV": what the file's
+    `data` float64 (n_rows, n_times) is volts where `units` names a voltage ("V", "mV", "uV", "nV": what the file's
     numbers were) and in the file's own numbers elsewhere ("" unknown, None not a voltage). `ch_types` are MNE's words
-    plus "marker" (every non-zero sample is an event). `units_said` is "declared" or "assumed (why)".
+    plus "marker" (every non-zero sample is an event). `units_said` is "declared", or "assumed" with `units_why`.
     """
 
     data: np.ndarray
@@ -27,6 +27,7 @@ class Signals:
     ch_types: list[str]
     units: list[str | None]
     units_said: str = "declared"
+    units_why: str = ""
     positions: np.ndarray | None = None
     events: list[Event] = field(default_factory=list)
     segments: tuple[int, ...] = (0,)
