@@ -12,15 +12,16 @@ from torch.nn import functional
 def similarities(query: Tensor, gallery: Tensor, center: Tensor | None = None) -> Tensor:
     """Return the cosine similarity (n, m) of every query (n, d) with every gallery item (m, d).
 
-    center: (d,) or (1, d), the mean of the *training* targets, subtracted from both sides. The gallery's own mean would tell each query
-    about the others (a transductive trick), so it is never used. A vector of length zero is similar to nothing (0).
+    center: (d,) or (1, d), the mean of the *training* targets, subtracted from both sides. The gallery's own mean
+    would tell each query about the others (a transductive trick), so it is never used. A vector of length zero is
+    similar to nothing (0).
 
     Raises ValueError where the widths differ.
     """
     if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
         raise ValueError(
-            f"queries {tuple(query.shape)} and gallery {tuple(gallery.shape)} must be (n, d) and (m, d) with one width d; "
-            "flatten them and take both from one target space"
+            f"queries {tuple(query.shape)} and gallery {tuple(gallery.shape)} must be (n, d) and (m, d) "
+            "with one width d; flatten them and take both from one target space"
         )
     if center is not None and center.numel() != query.shape[1]:
         raise ValueError(f"the centre has {center.numel()} values but the vectors are {query.shape[1]} wide")
@@ -34,10 +35,10 @@ def similarities(query: Tensor, gallery: Tensor, center: Tensor | None = None) -
 
 
 def ranks(scores: Tensor, truth: Tensor | None = None) -> Tensor:
-    """Return for each query the number of gallery items (0 = found first) that score at least as high as the true one: int64 (n,).
+    """Return for each query how many other items score at least as high as the true one (0 is first), int64 (n,).
 
-    scores: (n, m), larger is nearer. truth: int64 (n,), the true item's index in the gallery; None means query i shows item i. Ties
-    count against us, and so does NaN, so that a decoder whose answers are all alike finds nothing.
+    scores: (n, m), larger is nearer. truth: int64 (n,), the true item's index in the gallery; None means query i
+    shows item i. Ties count against us, and so does NaN, so that a decoder whose answers are all alike finds nothing.
 
     Raises ValueError for indices outside the gallery.
     """
@@ -62,7 +63,8 @@ def nearest(
 ) -> list[list[tuple[str, float]]]:
     """Return for each query (n, d) its k nearest gallery items (m, d) as (name, cosine similarity), the nearest first.
 
-    names: (m,) in the gallery's order. center: the training mean, as in `similarities`. A k beyond the gallery gives the whole gallery.
+    names: (m,) in the gallery's order. center: the training mean, as in `similarities`. A k beyond the gallery gives
+    the whole gallery.
 
     Raises ValueError where there are not as many names as items, or k < 1.
     """
@@ -71,7 +73,5 @@ def nearest(
     if k < 1:
         raise ValueError(f"k must be at least 1; got {k}")
     values, places = similarities(query, gallery, center).topk(min(k, len(gallery)), dim=1)
-    return [
-        [(names[place], value) for place, value in zip(row_places, row_values, strict=True)]
-        for row_places, row_values in zip(places.tolist(), values.tolist(), strict=True)
-    ]
+    chosen: list[list[str]] = [[str(names[int(place)]) for place in row] for row in places.tolist()]
+    return [list(zip(row, found, strict=True)) for row, found in zip(chosen, values.tolist(), strict=True)]

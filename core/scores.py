@@ -36,7 +36,7 @@ def topk_accuracy(scores: np.ndarray, truth: np.ndarray, ks: Sequence[int] = (1,
 
 
 def n_way_accuracy(scores: np.ndarray, truth: np.ndarray, n_way: int) -> np.ndarray:
-    """Return each row's exact probability (n,) that the true item beats n_way - 1 others drawn at random from the gallery.
+    """Return each row's exact probability (n,) that the true item beats n_way - 1 others drawn from the gallery.
 
     The mean is the n-way identification score that other work estimates by repeated draws.
     """
@@ -67,7 +67,7 @@ def roc_auc(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval for k successes in n trials (Wilson 1927); right near 0 and 1 and for few trials."""
+    """Return Wilson's score interval for k successes in n trials (Wilson 1927); right also near 0 and 1."""
     if not 0 <= k <= n or n == 0:
         raise ValueError(f"{k} successes in {n} trials is not a proportion")
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -83,8 +83,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean of values (n,).
 
-    groups: (n,), what belongs together (a picture's repetitions, a subject); whole groups are drawn then, since trials of one group are
-    not independent and drawing them singly gives intervals that are too narrow.
+    groups: (n,), what belongs together (a picture's repetitions, a subject); whole groups are drawn then, since
+    trials of one group are not independent and drawing them singly gives intervals that are too narrow.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -107,7 +107,7 @@ def bootstrap_interval(
 def bootstrap_statistic(
     scores: np.ndarray, truth: np.ndarray, statistic: Statistic, n_draws: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of any statistic(scores, truth), such as `roc_auc`, over trials (the first axis).
+    """Return the percentile bootstrap interval of any statistic(scores, truth), such as `roc_auc`, over trials.
 
     Draws on which the statistic is undefined (ValueError: a class is absent) are left out.
     """
@@ -133,9 +133,10 @@ def permuted_statistics(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return statistic(scores, permuted truth) for n permutations, float64 (n,): what the score is when EEG and picture are unrelated.
+    """Return statistic(scores, permuted truth) for n permutations, float64 (n,): the score when nothing is related.
 
-    groups: (n_trials,); truth is permuted only within a group (a run, a session), so that what differs between groups stays as it is.
+    groups: (n_trials,); truth is permuted only within a group (a run, a session), so that what differs between groups
+    stays as it is.
     """
     scores, truth, rng = np.asarray(scores), np.asarray(truth), np.random.default_rng(seed)
     if groups is None:
@@ -169,7 +170,7 @@ def permutation_p(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> float:
-    """Return the one-sided p-value of statistic(scores, truth) against permutations of truth (within groups where given)."""
+    """Return the one-sided p-value of statistic(scores, truth) against permutations of truth (within groups)."""
     observed = statistic(np.asarray(scores), np.asarray(truth))
     return p_of(observed, permuted_statistics(scores, truth, statistic, n, seed, groups))
 
@@ -182,12 +183,12 @@ def shuffled_baseline(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> float:
-    """Return the mean of the statistic over permutations: the shuffled-EEG baseline, the same decoder fed other trials' EEG."""
+    """Return the mean of the statistic over permutations: the same decoder fed other trials' EEG."""
     return float(permuted_statistics(scores, truth, statistic, n, seed, groups).mean())
 
 
 def chance_interval(n_trials: int, n_classes: int, level: float = 0.95) -> tuple[float, float]:
-    """Return where the accuracy of n_trials guesses among n_classes falls with probability `level` (binomial quantiles)."""
+    """Return where the accuracy of n_trials guesses among n_classes falls with probability `level` (binomial)."""
     from scipy.stats import binom
 
     if n_trials < 1 or n_classes < 1:
@@ -197,9 +198,10 @@ def chance_interval(n_trials: int, n_classes: int, level: float = 0.95) -> tuple
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, n_bins: int = 10) -> float:
-    """Return the expected calibration error: |mean confidence - accuracy| over equal bins of [0, 1], weighted by their trials.
+    """Return the expected calibration error: |mean confidence - accuracy| over equal bins of [0, 1].
 
-    confidence: (n,) in [0, 1]. correct: (n,) bool. After Guo et al. 2017, "On calibration of modern neural networks".
+    confidence: (n,) in [0, 1]. correct: (n,) bool. Bins weigh as many trials as they hold. After Guo et al. 2017, "On
+    calibration of modern neural networks".
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if confidence.shape != correct.shape or not len(confidence):
