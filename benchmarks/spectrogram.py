@@ -1,0 +1,104 @@
+"""Time the spectrogram module beside Braincoder's matplotlib-PNG route and beside a bare torch.stft of the same batch.
+
+python benchmarks/spectrogram.py [--repeats 15]
+"""
+
+import argparse
+import io
+import json
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+import torch
+
+from core.spectrogram import Spectrogram, SpectrogramConfig
+
+CHANNELS = 14
+
+
+def draw_png(signal: np.ndarray) -> np.ndarray:
+    """Return one channel's picture (240, 320, 3) by way of a matplotlib figure and a PNG held in memory."""
+    import matplotlib.pyplot as plt
+    from PIL import Image
+
+    plt.specgram(signal, Fs=125, noverlap=1)
+    plt.axis("off")
+    plt.subplots_adjust(left=0, right=1, bottom=0, top=1)
+    plt.margins(0)
+    file = io.BytesIO()
+    plt.savefig(file, format="png", bbox_inches="tight", pad_inches=0)
+    plt.clf()
+    picture = Image.open(file).convert("RGB").resize((320, 240), Image.Resampling.BILINEAR)
+    return np.asarray(picture, dtype=np.float32) / 255
+
+
+def seconds(call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    repeats = parser.parse_args().repeats
+
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    warnings.filterwarnings("ignore", message="Only one segment is calculated")
+    generator = torch.Generator().manual_seed(0)
+    batch = 2e-5 * torch.randn(64, CHANNELS, 256, generator=generator)
+
+    trials = batch[:8]
+    signal = trials[0, 0].numpy()
+    picture = Spectrogram(SpectrogramConfig(kind="braincoder"))
+    config = SpectrogramConfig()
+    spectrogram = Spectrogram(config)
+    hann = torch.hann_window(config.window)
+    flat = batch.flatten(0, 1)
+
+    def bare() -> torch.Tensor:
+        return torch.stft(flat, config.window, config.hop, window=hann, center=True, return_complex=True)
+
+    calls = {
+        # Written out in full: the module itself returns a view that repeats one column.
+        "picture": lambda: picture(trials).contiguous(),
+        "view": lambda: picture(trials),
+        "png": lambda: draw_png(signal),
+        "stft": lambda: spectrogram(batch),
+        "bare": bare,
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    with torch.inference_mode():
+        for call in calls.values():
+            call()
+        for _ in range(repeats):
+            for name, call in calls.items():
+                times[name].append(seconds(call))
+    ms = {name: 1000 * statistics.median(values) for name, values in times.items()}
+    png_ms, picture_ms = CHANNELS * ms["png"], ms["picture"] / len(trials)
+    result = {
+        "png_ratio": png_ms / picture_ms,
+        "stft_ratio": ms["stft"] / ms["bare"],
+        "png_ms": png_ms,
+        "picture_ms": picture_ms,
+        "picture_view_ms": ms["view"] / len(trials),
+        "stft_ms": ms["stft"],
+        "bare_stft_ms": ms["bare"],
+        "stft_batch": list(batch.shape),
+        "window": config.window,
+        "hop": config.hop,
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in result.items()}))
+
+
+if __name__ == "__main__":
+    main()
