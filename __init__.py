@@ -1,0 +1,11 @@
+"""ComfyUI's way in: the nodes are imported only when the host asks for them.
+
+Nothing is imported here, for pytest imports this file too, and with it would come the host.
+"""
+
+
+async def comfy_entrypoint():
+    """Return the extension that lists sd-eeg's nodes."""
+    from .comfy_nodes import SdEegExtension
+
+    return SdEegExtension()

@@ -1,0 +1,51 @@
+"""Where the nodes find files: encoders in models/eeg_encoders, recordings in the input folder."""
+
+from pathlib import Path
+
+import folder_paths
+
+ENCODERS = "eeg_encoders"
+SHIPPED_ENCODERS = Path(__file__).resolve().parent.parent / "assets" / "encoders"
+
+
+def register_encoder_folder() -> None:
+    """Make models/eeg_encoders, and list it and the shipped encoders after what extra_model_paths.yaml names."""
+    own = Path(folder_paths.models_dir) / ENCODERS
+    own.mkdir(parents=True, exist_ok=True)
+    folders, _ = folder_paths.folder_names_and_paths.get(ENCODERS, ([], set()))
+    added = [str(folder) for folder in (own, SHIPPED_ENCODERS) if str(folder) not in folders]
+    # The host's own way to add a folder would list every file in it: it leaves the set of suffixes empty.
+    folder_paths.folder_names_and_paths[ENCODERS] = ([*folders, *added], {".safetensors"})
+
+
+def encoder_names() -> list[str]:
+    """Return the encoder files that the host knows, as the names its folders give them."""
+    return folder_paths.get_filename_list(ENCODERS)
+
+
+def encoder_path(name: str) -> Path:
+    """Return where an encoder of the host's list lies; FileNotFoundError names the folders that were searched."""
+    found = folder_paths.get_full_path(ENCODERS, name)
+    if found is None:
+        folders = ", ".join(folder_paths.get_folder_paths(ENCODERS))
+        raise FileNotFoundError(f"No EEG encoder called {name!r}. Put its .safetensors file into one of: {folders}")
+    return Path(found)
+
+
+def recording_names() -> list[str]:
+    """Return the files of the host's input folder that a reader takes, by suffix, as paths within it, sorted."""
+    from ..core.formats import READERS
+
+    suffixes = tuple(suffix.lower() for reader in READERS.values() for suffix in reader.suffixes)
+    inside = Path(folder_paths.get_input_directory())
+    files = (path for path in inside.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
+    return sorted(path.relative_to(inside).as_posix() for path in files)
+
+
+def recording_path(name: str) -> Path:
+    """Return where a file of the input folder lies; the host refuses names that lead out of it (ValueError)."""
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.is_file():
+        inside = folder_paths.get_input_directory()
+        raise FileNotFoundError(f"No recording called {name!r} in ComfyUI's input folder ({inside}).")
+    return path

@@ -1,0 +1,7 @@
+"""The pack's own socket types and the menu its nodes stand in."""
+
+from comfy_api.v0_0_2 import io
+
+CATEGORY = "EEG"
+EegRecording = io.Custom("EEG_RECORDING")  # carries core's Recording
+EegEncoder = io.Custom("EEG_ENCODER")  # carries core's EegEncoder
