@@ -9,7 +9,7 @@ from .sockets import CATEGORY, EegEncoder, EegRecording
 
 
 def prompt_encoder(clip: Any) -> Callable[[list[str]], tuple[Any, Any]]:
-    """Return the host's text encoder as core takes it: prompts to context (n, tokens, width) and pooled (n, width) or None."""
+    """Return the host's text encoder as core takes it: prompts to context (n, tokens, width) and pooled or None."""
     import torch
 
     def encode(prompts: list[str]) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ class LoadRecording(io.ComfyNode):
             node_id="SDEEG_LoadRecording",
             display_name="Load EEG Recording",
             category=CATEGORY,
-            description="Reads an EEG recording (EDF, BDF, BrainVision, EEGLAB, FIF, GDF, CSV ...) from the input folder.",
+            description="Reads an EEG recording (EDF, BDF, BrainVision, EEGLAB, FIF, CSV ...) from the input folder.",
             search_aliases=["eeg", "brain", "edf", "bdf", "muse", "emotiv"],
             inputs=[
                 io.Combo.Input("file", options=folders.recording_names(), tooltip="A file in ComfyUI's input folder."),
