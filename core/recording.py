@@ -92,10 +92,10 @@ class Recording:
         exact = {name: i for i, name in enumerate(self.ch_names)}
         # where two channels share a place (T3 and T7), the first one has it
         index = {normalise_name(name): i for i, name in reversed(list(enumerate(self.ch_names)))}
-        rows = [exact.get(name, index.get(normalise_name(name))) for name in names]
-        missing = [name for name, row in zip(names, rows, strict=True) if row is None]
-        if missing:
+        found = [exact.get(name, index.get(normalise_name(name))) for name in names]
+        if missing := [name for name, row in zip(names, found, strict=True) if row is None]:
             raise ValueError(f"no channels {missing} in this recording; it has {list(self.ch_names)}")
+        rows = [row for row in found if row is not None]
         positions = None if self.ch_positions is None else self.ch_positions[rows]
         return replace(
             self, data=self.data[rows], ch_names=tuple(self.ch_names[r] for r in rows), ch_positions=positions

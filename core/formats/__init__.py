@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import brainvision, edf, eeglab, fif, muse, native
+from . import brainvision, edf, eeglab, fif, gdf, muse, native
 from .signals import Reader
 
 READERS: dict[str, Reader] = {
     reader.name: reader
-    for reader in (*edf.READERS, brainvision.READER, eeglab.READER, fif.READER, muse.READER, native.READER)
+    for reader in (*edf.READERS, brainvision.READER, eeglab.READER, fif.READER, gdf.READER, muse.READER, native.READER)
 }
 
 

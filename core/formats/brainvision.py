@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .mne_raw import read_quietly, signals_from_raw
+from .mne_raw import load_samples, read_quietly, signals_from_raw
 from .signals import Reader, Signals
 from .units import canonical_unit
 
@@ -32,7 +32,7 @@ def read_brainvision(path: Path) -> Signals:
                 )
             companions.append(beside)
     raw, notes = read_quietly(
-        path, "BrainVision", lambda: mne.io.read_raw_brainvision(path, preload=True, verbose="ERROR")
+        path, "BrainVision", lambda: load_samples(path, mne.io.read_raw_brainvision(path, verbose="ERROR"))
     )
     signals = signals_from_raw(raw, notes)
     signals.companions = tuple(companions)

@@ -1,4 +1,4 @@
-"""EDF, EDF+, BDF and GDF through MNE, with the units of EDF and BDF read from the header by ourselves.
+"""EDF, EDF+ and BDF through MNE, with the units read from the header by ourselves.
 
 MNE scales only a few spellings of a unit; "UV", "uv", ".uV" or "nV" come through unscaled, up to 1e9 too large.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .mne_raw import read_quietly, signals_from_raw
+from .mne_raw import load_samples, read_quietly, signals_from_raw
 from .signals import Reader, Signals
 from .units import VOLTS, canonical_unit
 
@@ -146,7 +146,7 @@ def read_edf(path: Path) -> Signals:
         raise ValueError(
             f"{path}: holds {kind} but is called {path.suffix or 'nothing'}; rename it to end in {expected}"
         )
-    raw, notes = read_quietly(path, kind, lambda: read(path, preload=True, verbose="ERROR"))
+    raw, notes = read_quietly(path, kind, lambda: load_samples(path, read(path, verbose="ERROR")))
     signals = signals_from_raw(raw, notes)
 
     rows = [i for i, skip in enumerate(header.annotation_rows) if not skip]
@@ -177,19 +177,7 @@ def read_edf(path: Path) -> Signals:
     return signals
 
 
-def read_gdf(path: Path) -> Signals:
-    """Read a GDF file, whose units MNE decodes for microvolts and millivolts."""
-    import mne
-
-    with open(path, "rb") as file:
-        if file.read(3) != b"GDF":
-            raise ValueError(f"{path}: not a GDF file: it does not start with 'GDF'")
-    raw, notes = read_quietly(path, "GDF", lambda: mne.io.read_raw_gdf(path, preload=True, verbose="ERROR"))
-    return signals_from_raw(raw, notes)
-
-
 READERS = (
     Reader("edf", (".edf", ".rec"), read_edf, "EDF and EDF+, 16 bit"),
     Reader("bdf", (".bdf",), read_edf, "BDF and BDF+, BioSemi's 24-bit EDF"),
-    Reader("gdf", (".gdf",), read_gdf, "GDF"),
 )

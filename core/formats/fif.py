@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .mne_raw import read_quietly, signals_from_epochs, signals_from_raw
+from .mne_raw import load_samples, read_quietly, signals_from_epochs, signals_from_raw
 from .signals import Reader, Signals
 
 
@@ -16,7 +16,7 @@ def read_fif(path: Path) -> Signals:
         if path.name.lower().removesuffix(".gz").endswith(("-epo.fif", "_epo.fif")):
             return "epochs", mne.read_epochs(path, verbose="ERROR")
         try:
-            return "raw", mne.io.read_raw_fif(path, preload=True, verbose="ERROR")
+            return "raw", load_samples(path, mne.io.read_raw_fif(path, verbose="ERROR"))
         except ValueError as error:
             if "No raw data" not in str(error):
                 raise

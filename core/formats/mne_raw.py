@@ -15,6 +15,8 @@ from .signals import Signals
 if TYPE_CHECKING:
     from mne.io import BaseRaw
 
+# a damaged or hostile header may claim any size; it is looked at before memory is asked for
+MOST_BYTES = 16 << 30
 _BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "new segment/", "bad_acq_skip")
 
 
@@ -30,12 +32,25 @@ def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, l
         except MemoryError:
             raise
         except Exception as error:  # MNE fails with whatever its parser met: AssertionError, struct.error, KeyError ...
+            if isinstance(error, ValueError) and str(error).startswith(f"{path}:"):
+                raise  # it is ours and says what there is to say
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path}: cannot be read as {what}: {reason[:300]}") from error
     said = [
         " ".join(str(w.message).split())[:300] for w in caught if issubclass(w.category, (RuntimeWarning, UserWarning))
     ]
     return result, list(dict.fromkeys(said))
+
+
+def load_samples(path: Path, raw: BaseRaw) -> BaseRaw:
+    """Load the samples of a raw object that was opened; ValueError where a header claims more than 16 GiB of them."""
+    needed = raw.n_times * len(raw.ch_names) * 8
+    if needed > MOST_BYTES:
+        raise ValueError(
+            f"{path}: its header claims {raw.n_times} samples of {len(raw.ch_names)} channels, {needed >> 30} GiB in "
+            f"memory (at most {MOST_BYTES >> 30}); cut the recording"
+        )
+    return raw.load_data(verbose="ERROR")
 
 
 def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
