@@ -13,6 +13,7 @@ from .encoders.tangent import Tangent, fit_tangent
 from .heads import Head
 
 CLOSED_FORM = ("linear", "tangent")
+ALPHAS = tuple(10 ** (power / 3) for power in range(-9, 25))  # a third of a decade apart
 TEMPERATURES = torch.logspace(-2, 1, 61)
 
 
@@ -42,10 +43,12 @@ def fit_closed_form(
         if head.config.kind == "prompts":
             wanted = F.one_hot(label, len(head.config.prompts)).double()
         else:
-            wanted = (head.coordinates(targets[head.config.space]) / head.target_spread).double()
-        fitted = fit_ridge(features, wanted, groups=groups)
-        head.last.weight.copy_(fitted.weights.T.to(head.last.weight.dtype))
-        head.last.bias.copy_(fitted.bias.to(head.last.bias.dtype))
+            wanted = head.coordinates(targets[head.config.space]).double()
+        # Fitted in the targets' own units, so that the strength is chosen for the components that carry their variance.
+        fitted = fit_ridge(features, wanted, ALPHAS, groups)
+        spread = getattr(head, "target_spread", torch.ones(())).double()
+        head.last.weight.copy_((fitted.weights / spread).T.to(head.last.weight.dtype))
+        head.last.bias.copy_((fitted.bias / spread).to(head.last.bias.dtype))
         chosen[head.config.space] = fitted.alpha
     return chosen
 

@@ -33,8 +33,7 @@ class Confidence:
 def confidence_score(head: Head, predicted: Tensor) -> Tensor:
     """Return the uncalibrated score (batch,) of a head's raw output (batch, n).
 
-    `prompts`: log-odds of the best prompt. With a gallery: cosine similarity to the nearest concept, in spread-standardised coordinates.
-    Otherwise: log size of the deviation from the train mean.
+    `prompts`: log-odds of the best prompt. With a gallery: cosine similarity to the nearest concept. Otherwise: log size of the deviation from the train mean.
     """
     if head.config.kind == "prompts":
         best = head.weights(predicted).max(-1).values
@@ -47,7 +46,7 @@ def confidence_score(head: Head, predicted: Tensor) -> Tensor:
 
 def concept_similarity(head: Head, predicted: Tensor) -> Tensor:
     """Return cosine similarities (batch, n_concepts) of raw predictions to the head's gallery, each around the train mean."""
-    return F.cosine_similarity(head.coordinates(predicted)[:, None], head.gallery[None], dim=-1)
+    return F.cosine_similarity(head.comparable(predicted)[:, None], head.gallery[None], dim=-1)
 
 
 def fit_confidence(score: Tensor, right: Tensor, chance: float, steps: int = 50) -> Confidence:

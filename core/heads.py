@@ -147,6 +147,15 @@ class Head(nn.Module):
         deviation = flat - self.target_mean
         return deviation @ self.basis.T if self.config.kind == "basis" else deviation
 
+    def comparable(self, flat: Tensor) -> Tensor:
+        """Return the vectors (batch, n_coordinates) whose cosine says how alike flat targets or predictions (batch, n_values) are.
+
+        They are deviations from the train mean; those of a `basis` head are in units of each component's spread over the training
+        targets, so that a place that moves every token does not drown a colour that changes one.
+        """
+        found = self.coordinates(flat)
+        return found / self.target_spread if self.config.kind == "basis" else found
+
     def restore_spread(self, flat: Tensor) -> Tensor:
         """Widen flat predictions around the train mean to the spread the targets had; shapes as `coordinates`."""
         return self.from_coordinates(self.coordinates(flat) * self.spread_gain)

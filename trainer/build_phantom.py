@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "phantom-build", help="finished parts are kept here")
     parser.add_argument("--vae-steps", type=int, default=2000)
     parser.add_argument("--text-steps", type=int, default=400)
-    parser.add_argument("--unet-steps", type=int, default=3000)
+    parser.add_argument("--unet-steps", type=int, default=2500)
     parser.add_argument("--judge-steps", type=int, default=500)
     options = parser.parse_args()
     work = options.work

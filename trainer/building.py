@@ -185,7 +185,7 @@ def build_for(
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]
         head.set_target(values)
         if head.config.concepts:
-            head.gallery.copy_(head.coordinates(values))
+            head.gallery.copy_(head.comparable(values))
     return encoder
 
 

@@ -38,6 +38,6 @@ def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials,
                 continue
             gallery = targets[space].values[torch.from_numpy(distinct)]
             head.fit_spread_gain(output, targets[space].values[torch.from_numpy(rows)])
-            found = similarities(output, gallery, head.target_mean)
+            found = similarities(head.comparable(output), head.comparable(gallery))
             right, n_way = found.argmax(-1) == torch.from_numpy(index.reshape(-1)), len(distinct)
         encoder.confidence[space] = fit_confidence(confidence_score(head, output), right, 1 / n_way)

@@ -9,11 +9,11 @@ STATUS_BAD_INPUT = 2
 STATUS_INTERRUPTED = 130
 
 
-def run(main: Callable[[], None]) -> NoReturn | None:
+def run(main: Callable[[], None]) -> None:
     """Run a command's `main`.
 
-    ValueError, FileNotFoundError and other errors of the file system become one line on standard error and exit status 2;
-    Ctrl-C ends with status 130. Set SD_EEG_TRACEBACK=1 to see where an error came from.
+    ValueError, FileNotFoundError and other errors of the file system become one line on standard error and exit
+    status 2; Ctrl-C ends with status 130. Set SD_EEG_TRACEBACK=1 to see where an error came from.
     """
     try:
         main()

@@ -73,11 +73,9 @@ def retrieval_entries(
     predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the gallery.
     ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling.
     """
-    center = getattr(head, "target_mean", None)
-    scores = similarities(predicted, gallery, center).numpy()
+    scores = similarities(head.comparable(predicted), head.comparable(gallery)).numpy()
     # The mean itself, uncentred: the one answer that a decoder without information settles on.
-    mean = predicted.new_zeros(1, predicted.shape[1]) if center is None else center[None]
-    constant = similarities(mean, gallery).numpy().repeat(len(truth), 0)
+    constant = similarities(head.target_mean[None], gallery).numpy().repeat(len(truth), 0)
     rank, n_way = truth_ranks(scores, truth), gallery.shape[0]
     entries = []
     for k in KS:

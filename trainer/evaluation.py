@@ -96,7 +96,7 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
             entries, similarity = retrieval_entries(head, output, gallery, truth, ideal)
             scores += entries
             sections.append({"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])})
-            found[space] = nearest(output, gallery, names, 3, center=head.target_mean)
+            found[space] = nearest(head.comparable(output), head.comparable(gallery), names, 3)
             right = similarity.argmax(1) == truth
         if fitted is not None:
             values = fitted.probability(confidence_score(head, output))

@@ -76,7 +76,7 @@ class Objective(nn.Module):
             return F.mse_loss(predicted, target)
         if part == "cosine":
             return cosine_loss(head, predicted, target)
-        found, wanted = head.coordinates(predicted), head.coordinates(target)
+        found, wanted = head.comparable(predicted), head.comparable(target)
         if part == "infonce":
             return info_nce(found, wanted, self.temperature, index[:, None] == index[None])
         # In units of the targets' own variance: 1 is what predicting the train mean costs.

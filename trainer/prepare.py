@@ -36,12 +36,20 @@ class StoreOptions:
 
 
 def prepare(
-    name: str, source: Path | str | None, out: Path | str, options: Any = None, *, jobs: int = 1, resume: bool = True,
-    skip_bad: bool = False, progress: bool = True,
-) -> TrialStore:  # fmt: skip
+    name: str,
+    source: Path | str | None,
+    out: Path | str,
+    options: Any = None,
+    *,
+    jobs: int = 1,
+    resume: bool = True,
+    skip_bad: bool = False,
+    progress: bool = True,
+) -> TrialStore:
     """Prepare a data set into a store; `options` is an instance of its options class, by default with its defaults.
 
-    Raises ValueError for an unknown data set (the known ones are listed) and whatever its reader and `write_store` raise.
+    Raises ValueError for an unknown data set (the known ones are listed) and whatever its reader and `write_store`
+    raise.
     """
     dataset = dataset_named(name)
     options = dataset.options() if options is None else options
@@ -52,9 +60,16 @@ def prepare(
     config = dataset.preprocessing(source, options)
     provenance = dataset.provenance(source, options)
     return write_store(
-        out, sessions, config, provenance=provenance, labels=dataset.labels, jobs=jobs, resume=resume, skip_bad=skip_bad,
+        out,
+        sessions,
+        config,
+        provenance=provenance,
+        labels=dataset.labels,
+        jobs=jobs,
+        resume=resume,
+        skip_bad=skip_bad,
         progress=progress,
-    )  # fmt: skip
+    )
 
 
 def dataset_named(name: str) -> Dataset:
@@ -76,7 +91,8 @@ def summary(store: TrialStore) -> str:
         f"  recordings  {len(info['sessions'])}",
         f"  trials      {len(store)} kept, {sum(rejected.values())} rejected",
         *(f"              {n} x {reason}" for reason, n in rejected.most_common(8)),
-        f"  window      {config.tmin:g} to {config.tmax:g} s: {len(config.ch_names)} channels x {config.n_times} samples at {config.sfreq:g} Hz",
+        f"  window      {config.tmin:g} to {config.tmax:g} s, {config.n_times} samples at {config.sfreq:g} Hz",
+        f"  channels    {len(config.ch_names)}: {' '.join(config.ch_names)}",
     ]
     if len(counts) <= 12:
         lines.append("  labels      " + ", ".join(f"{label} {n}" for label, n in counts.items()))
@@ -88,7 +104,7 @@ def summary(store: TrialStore) -> str:
 
 
 def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
-    """Return the data set's name, the store's options and the data set's own. Raises ValueError for an unknown data set."""
+    """Return the data set's name, the store's options and its own. Raises ValueError for an unknown data set."""
     import tyro
 
     if arguments and not arguments[0].startswith("-"):
