@@ -1,8 +1,8 @@
 """Leak checks: could a score come from anything but the brain's answer to the picture?
 
-Each check names a way in which published EEG scores have turned out to be something else: classes recorded one block at
-a time (Li et al. 2021, "The perils and pitfalls of block design for EEG classification experiments"), test pictures that
-were trained on, and labels that can be read before the picture is shown.
+Each check names a way in which published EEG scores have turned out to be something else: classes recorded in one block
+each (Li et al. 2021, "The perils and pitfalls of block design for EEG classification experiments"), test pictures
+that were trained on, and labels that can be read before the picture is shown.
 """
 
 from dataclasses import dataclass
