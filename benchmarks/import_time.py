@@ -1,0 +1,107 @@
+"""What loading the pack costs each host beyond torch, beside what importing torch itself costs.
+
+Fresh interpreters, medians, in milliseconds beyond torch and numpy. Prints a JSON object as its last line: root_ms (the
+root package), comfyui_ms (the nodes and their schemas), a1111_ms (scripts/sd_eeg.py), torch_ms. Target: 50 ms each.
+
+    python benchmarks/import_time.py [--repeats 7]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Every measurement starts from what a host has already loaded, and imports the host's own modules first as stand-ins.
+BEFORE = """
+import asyncio, importlib.util, pathlib, sys, time, types
+sys.dont_write_bytecode = False
+root = pathlib.Path({root!r})
+start = time.perf_counter()
+import numpy, torch
+torch_ms = (time.perf_counter() - start) * 1000
+
+def stand_in(name, **attributes):
+    module = sys.modules[name] = types.ModuleType(name)
+    vars(module).update(attributes)
+    return module
+
+def execute(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+"""
+AFTER = """
+print((time.perf_counter() - start) * 1000, torch_ms)
+"""
+ROOT_PACKAGE = """
+start = time.perf_counter()
+execute("sd-eeg", root / "__init__.py")
+"""
+COMFYUI = """
+class Socket:
+    def __init__(self, *args, **options): pass
+Socket.Input = Socket.Output = Socket
+class Io:
+    ComfyNode = NodeOutput = object
+    class Schema:
+        def __init__(self, **options): pass
+    class NumberDisplay:
+        slider = "slider"
+    Combo = String = Int = Float = Clip = Conditioning = Socket
+    Custom = staticmethod(lambda name: Socket)
+class ComfyExtension: pass
+stand_in("comfy_api"); stand_in("comfy_api.v0_0_2", io=Io, ComfyExtension=ComfyExtension)
+stand_in("folder_paths", models_dir={models!r}, folder_names_and_paths={{}}, get_filename_list=lambda kind: [],
+         get_input_directory=lambda: {models!r})
+start = time.perf_counter()
+async def load():
+    extension = await execute("sd-eeg", root / "__init__.py").comfy_entrypoint()
+    await extension.on_load()
+    return [node.define_schema() for node in await extension.get_node_list()]
+assert len(asyncio.run(load())) >= 3
+"""
+A1111 = """
+nothing = lambda *args, **options: None
+modules = stand_in("modules")
+modules.script_callbacks = stand_in("modules.script_callbacks", on_ui_settings=nothing, on_app_started=nothing,
+                                    remove_callbacks_for_function=nothing)
+sys.path.insert(0, str(root))
+start = time.perf_counter()
+execute("sd_eeg.py", root / "scripts" / "sd_eeg.py")
+"""
+
+
+def measure(body: str, models: str) -> tuple[float, float]:
+    """Return milliseconds of one way of loading and of importing torch, in one fresh interpreter."""
+    code = (BEFORE + body).format(root=str(ROOT), models=models) + AFTER
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    took, torch_ms = done.stdout.split()[-2:]
+    return float(took), float(torch_ms)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=7, help="fresh interpreters for each figure (default 7)")
+    repeats = parser.parse_args().repeats
+    figures, torch_times = {}, []
+    with tempfile.TemporaryDirectory() as models:
+        for key, body in (("root_ms", ROOT_PACKAGE), ("comfyui_ms", COMFYUI), ("a1111_ms", A1111)):
+            measure(body, models)  # compiles the bytecode, as a host's first start does
+            runs = [measure(body, models) for _ in range(repeats)]
+            figures[key] = round(statistics.median(took for took, _ in runs), 2)
+            torch_times += [torch_ms for _, torch_ms in runs]
+            print(f"{key}: {figures[key]} (of {', '.join(f'{took:.1f}' for took, _ in sorted(runs))})")
+    print(json.dumps({**figures, "torch_ms": round(statistics.median(torch_times), 1), "repeats": repeats}))
+
+
+if __name__ == "__main__":
+    main()
