@@ -19,6 +19,9 @@ from trainer import console
 from trainer.datasets import DATASETS, Dataset, TrialStore, write_store
 
 
+SUMMARY = "Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read."
+
+
 @dataclass(frozen=True)
 class StoreOptions:
     """Where from and where to."""
@@ -115,7 +118,7 @@ def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
         parts = [("store", Annotated[StoreOptions, flat]), ("options", Annotated[dataset.options, flat])]
         commands[dataset.name] = make_dataclass(dataset.name, [(n, t) for n, t in parts], frozen=True)
         commands[dataset.name].__doc__ = dataset.description
-    chosen = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=__doc__.splitlines()[0])
+    chosen = tyro.extras.subcommand_cli_from_dict(commands, args=arguments, description=SUMMARY)
     return type(chosen).__name__, chosen.store, chosen.options
 
 

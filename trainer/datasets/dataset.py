@@ -1,4 +1,4 @@
-"""What a data set is to the trainer: how its recordings are found, what was shown in them, and how they are prepared."""
+"""What a data set is to the trainer: where its recordings are, what was shown in them, how they are prepared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ class Session:
     """One recording of a data set.
 
     key: names it in the store, unique there. load: returns the recording and one dict a presentation as
-    `core.trials.build_trials` wants them (`label`, `onset` in seconds, and any of `image_id`, `caption`, `subject`, `session`,
-    `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that reason. identity: what else
-    the rows depend on (JSON-able): a store does not take a finished recording for one of another identity. sources: the
-    files read, whose SHA-256 the store keeps. `load` runs in another process where jobs > 1, so it must pickle (joblib's
-    cloudpickle takes closures and partials).
+    `core.trials.build_trials` wants them (`label`, `onset` in seconds, and any of `image_id`, `caption`, `subject`,
+    `session`, `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that reason.
+    identity: what else the rows depend on (JSON-able): a store does not take a finished recording for one of another
+    identity. sources: the files read, whose SHA-256 the store keeps. `load` runs in another process where jobs > 1,
+    so it must pickle (joblib's cloudpickle takes closures and partials).
     """
 
     key: str
@@ -31,10 +31,10 @@ class Session:
 class Dataset:
     """An entry of DATASETS; adding a data set is a small file and one line there.
 
-    options: a frozen dataclass whose fields become the command's flags. sessions(source, options): the recordings, found
-    but not read. preprocessing(source, options): how they are prepared by default. provenance(source, options): JSON-able
-    account for `store.json`: what it is, licence, credit, what the options were. labels: their order where the data set
-    fixes it, else None (sorted). needs_source: whether there is no such data set without a folder.
+    options: a frozen dataclass whose fields become the command's flags. sessions(source, options): the recordings,
+    found but not read. preprocessing(source, options): how they are prepared by default. provenance(source, options):
+    JSON-able account for `store.json`: what it is, licence, credit, what the options were. labels: their order where
+    the data set fixes it, else None (sorted). needs_source: whether there is no such data set without a folder.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Dataset:
 def files_in(source: Path | None, suffixes: Sequence[str], what: str, recursive: bool = False) -> list[Path]:
     """Return the files of a folder whose names end in one of `suffixes` (any case), sorted; `source` may be one file.
 
-    Raises ValueError where no source was given, FileNotFoundError where it or such a file is not there; both say what is
-    wanted.
+    Raises ValueError where no source was given, FileNotFoundError where it or such a file is not there; both say what
+    is wanted.
     """
     if source is None:
         raise ValueError(f"--source is needed: {what}")

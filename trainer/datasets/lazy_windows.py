@@ -14,15 +14,15 @@ MAX_OPEN = 256  # memory maps kept at once
 class LazyWindows:
     """Looks like a float32 array (n, n_channels, n_times) in volts; only what is indexed is read.
 
-    Indexing the first axis (number, slice, mask or numbers) gives a plain array of just those windows, so a training loop
-    takes batches from it and `Trials.select` reads what it chooses. `subset` chooses without reading. `np.asarray` reads it
-    all.
+    Indexing the first axis (number, slice, mask or numbers) gives a plain array of just those windows, so a training
+    loop takes batches from it and `Trials.select` reads what it chooses. `subset` chooses without reading.
+    `np.asarray` reads it all.
     """
 
     def __init__(
         self, shards: Sequence[tuple[Path, int]], window_shape: tuple[int, int], rows: np.ndarray | None = None
     ):
-        """Take files with their number of windows, the shape of a window, and which of all windows (None: every one)."""
+        """Take files with their numbers of windows, a window's shape, and which of all windows (None: every one)."""
         self._shards = tuple(shards)
         self._ends = np.cumsum([n for _, n in self._shards], dtype=np.int64)
         total = int(self._ends[-1]) if self._shards else 0

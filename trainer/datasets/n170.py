@@ -1,7 +1,7 @@
-"""The data set `n170`: faces and houses seen for 200 ms, Muse 2016, as muse-lsl CSV files (eeg-notebooks' visual-N170)."""
+"""The data set `n170`: faces and houses seen for 200 ms, Muse 2016, as muse-lsl CSV (eeg-notebooks' visual N170)."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -52,8 +52,8 @@ class N170Options:
 def runs_of(source: Path | None, subject: int | None) -> tuple[str, list[Path]]:
     """Return the person and their files, one a run, sorted by name.
 
-    Where no file is named subjectN_*, the whole folder is one person's. Raises FileNotFoundError where there are none, and
-    ValueError listing the subjects there are.
+    Where no file is named subjectN_*, the whole folder is one person's. Raises FileNotFoundError where there are
+    none, and ValueError listing the subjects there are.
     """
     files = files_in(source, SUFFIXES, WANTED)
     once: dict[str, Path] = {}
@@ -93,7 +93,7 @@ def sessions(source: Path | None, options: N170Options) -> list[Session]:
 
 
 def load_run(path: Path, subject: str) -> tuple[Recording, list[dict]]:
-    """Read one file; markers 1 and 2 are presentations, others are left alone. Raises ValueError where there is neither."""
+    """Read one file; markers 1 and 2 are presentations. Raises ValueError where there is neither."""
     recording = load_recording(path)
     name = run_name(path)
     match = NAME.fullmatch(name)
@@ -119,8 +119,6 @@ def load_run(path: Path, subject: str) -> tuple[Recording, list[dict]]:
 
 def preprocessing(source: Path | None, options: N170Options) -> PreprocessingConfig:
     """Return `PREPROCESSING` with the chosen window."""
-    from dataclasses import replace
-
     tmin, tmax = WINDOWS[options.window]
     return replace(PREPROCESSING, tmin=tmin, tmax=tmax)
 

@@ -73,8 +73,8 @@ def brain_config(provenance: dict[str, Any]) -> BrainConfig:
 def presentations(options: PhantomOptions) -> list[list[tuple[Scene, str]]]:
     """Return each run's scenes with their splits, in order of presentation.
 
-    All presentations of the sitting are shuffled together before they are dealt to runs, so that neither split, nor scene,
-    nor repeat goes with a run or with a place in it.
+    All presentations of the sitting are shuffled together before they are dealt to runs, so that neither split, nor
+    scene, nor repeat goes with a run or with a place in it.
     """
     shown: list[tuple[Scene, str]] = []
     for split, scenes in split_scenes().items():

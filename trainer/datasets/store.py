@@ -2,14 +2,15 @@
 
 shards/KEY.safetensors   one recording's windows, with an account of itself in the header
 index.jsonl              one row a trial: label, onset, who and what, its shard and its row there
-store.json               version, preprocessing, channels, window, labels, provenance, and per recording what was rejected and why
+store.json               version, preprocessing, channels, window, labels, provenance; per recording what was rejected
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 class TrialStore:
     """An open trial store: `config` (how its windows were made), `info` (store.json), `trials()`.
 
-    Opening reads the index and no EEG. Raises FileNotFoundError where there is no store, ValueError for one from a newer
-    version or damaged.
+    Opening reads the index and no EEG. Raises FileNotFoundError where there is no store, ValueError for one from a
+    newer version or damaged.
     """
 
     def __init__(self, folder: str | Path):
@@ -53,9 +54,9 @@ class TrialStore:
             raise ValueError(f"{path} does not describe a trial store ({error})") from error
         if version > FORMAT_VERSION:
             raise ValueError(
-                f"{path} was written by a newer sd-eeg (store version {version}, this one reads {FORMAT_VERSION}); update"
+                f"{path} is store version {version}; this sd-eeg reads up to {FORMAT_VERSION}: update it (newer)"
             )
-        self.config = config_from_json(self.info["preprocessing"])
+        self.config = PreprocessingConfig.from_dict(self.info["preprocessing"])
 
     def __len__(self) -> int:
         return int(self.info["n_trials"])
@@ -86,7 +87,8 @@ class TrialStore:
         if None in rows:
             raise ValueError(f"{self.folder / INDEX} lacks row {rows.index(None)} of {len(rows)}; run prepare.py again")
         shape = (len(self.config.ch_names), self.config.n_times)
-        return build_trials(LazyWindows(shards, shape), [row for row in rows if row], self.labels)  # type: ignore[arg-type]
+        eeg: Any = LazyWindows(shards, shape)  # an array as far as Trials is concerned
+        return build_trials(eeg, [row for row in rows if row], self.labels)
 
     def rejected(self) -> Counter:
         """Return how many trials were left out for each reason, numbers in the reasons taken out."""
@@ -121,12 +123,13 @@ def write_store(
 ) -> TrialStore:
     """Prepare recordings into a store, adding to it where it exists.
 
-    Finished recordings are kept and not done again; after a kill the same call goes on. jobs: processes, through joblib, so
-    inside `joblib.parallel_config("dask")` or "ray" the work goes to that cluster. skip_bad: list a recording that cannot
-    be read under `failed` and go on; otherwise it raises, and the store is as it was before the call.
+    Finished recordings are kept and not done again; after a kill the same call goes on. jobs: processes, through
+    joblib, so inside `joblib.parallel_config("dask")` or "ray" the work goes to that cluster. skip_bad: list a
+    recording that cannot be read under `failed` and go on; otherwise it raises, and the store is as it was before the
+    call.
 
-    Raises ValueError where the store was made with another preprocessing, data set, options or label order, where `resume`
-    is false and it exists, and where no trial is left.
+    Raises ValueError where the store was made with another preprocessing, data set, options or label order, where
+    `resume` is false and it exists, and where no trial is left.
     """
     folder = Path(folder)
     keys = [session.key for session in sessions]
@@ -136,7 +139,7 @@ def write_store(
         raise ValueError(f"session keys {twice[:5]} occur more than once")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a trial store is a folder")
-    wanted = {"preprocessing": config_to_json(config), "provenance": plain(provenance)}
+    wanted = {"preprocessing": plain(config.to_dict()), "provenance": plain(provenance)}
     done = _finished(folder, wanted, sessions, resume)
     left = [session for session in sessions if session.key not in done]
     empty_before = not folder.exists()
@@ -323,19 +326,6 @@ def _index_row(row: dict) -> dict:
     return {"label": row["label"], "onset": float(row["onset"]), **{c: str(row[c]) for c in COLUMNS if row.get(c)}}
 
 
-def config_to_json(config: PreprocessingConfig) -> dict[str, Any]:
-    """Return a preprocessing configuration as JSON has it (tuples are lists)."""
-    return plain(asdict(config))
-
-
-def config_from_json(stored: dict[str, Any]) -> PreprocessingConfig:
-    """Return the configuration `config_to_json` wrote. Raises ValueError for a field this version does not know."""
-    known = {f.name for f in fields(PreprocessingConfig)}
-    if unknown := sorted(set(stored) - known):
-        raise ValueError(f"the preprocessing has steps {unknown} that this version of sd-eeg does not know; update it")
-    return PreprocessingConfig(**{name: _tuples(value) for name, value in stored.items()})
-
-
 def plain(value: Any) -> Any:
     """Return a value as JSON holds it: lists for tuples and arrays, numbers for numpy's, text for whatever else."""
     return json.loads(json.dumps(value, default=_as_json))
@@ -347,12 +337,6 @@ def _as_json(value: Any) -> Any:
     return str(value)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
 def without_numbers(reason: str) -> str:
     """Return a reason with its numbers replaced by '#', so that reasons of one kind are counted together."""
-    import re
-
     return re.sub(r"[-+]?\d[\d.]*", "#", reason)
