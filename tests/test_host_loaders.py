@@ -9,6 +9,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
+
+from core.checkpoint import save_encoder
+from core.formats.native import save_recording
+from core.heads import HeadConfig
+from tests.small_encoders import noise_recording, small_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -125,7 +131,21 @@ def comfy_modules(models: Path, inputs: Path) -> dict[str, ModuleType]:
 
 
 @pytest.fixture
-def comfyui(decoy, tmp_path):
+def files(tmp_path):
+    """An untrained encoder with a `prompts` head and one with an `sd1.text` head, and a recording of noise."""
+    prompts, text = (
+        HeadConfig("prompts", "prompts", prompts=("a face", "a house")),
+        HeadConfig("sd1.text", "basis", rank=2),
+    )
+    made = {"prompts.safetensors": small_encoder(prompts), "text.safetensors": small_encoder(text)}
+    for name, encoder in made.items():
+        save_encoder(encoder, tmp_path / name)
+    save_recording(noise_recording(), tmp_path / "noise.safetensors")
+    return tmp_path
+
+
+@pytest.fixture
+def comfyui(files, decoy, tmp_path):
     """Load the pack as ComfyUI's load_custom_node does; returns the node classes by id and the host's folders."""
     models, inputs = tmp_path / "models", tmp_path / "input"
     inputs.mkdir()
@@ -188,6 +208,69 @@ def test_the_nodes_refuse_names_that_lead_out_of_the_input_folder(comfyui, tmp_p
     node = comfyui.nodes["SDEEG_LoadRecording"]
     assert "Invalid file path" in node.validate_inputs(file="../secret.edf")
     assert "not.edf" in node.validate_inputs(file="not.edf")
+
+
+class Clip:
+    """Stands for the host's text encoder: 77 tokens for a short prompt, 154 for a long one."""
+
+    def tokenize(self, text):
+        return text
+
+    def encode_from_tokens(self, tokens, return_pooled):
+        size = 77 if len(tokens) < 7 else 154
+        return torch.full((1, size, 768), float(len(tokens))), torch.full((1, 1280), float(len(tokens)))
+
+
+@pytest.fixture
+def run(comfyui, files):
+    """Run the three nodes in a row on the untrained encoders; returns the last node's three values."""
+    for name in ("prompts.safetensors", "text.safetensors"):
+        (files / name).rename(comfyui.models / "eeg_encoders" / name)
+    (files / "noise.safetensors").rename(comfyui.inputs / "noise.safetensors")
+
+    def run_nodes(encoder, **options):
+        recording, described = comfyui.nodes["SDEEG_LoadRecording"].execute("noise.safetensors").values
+        loaded, card = comfyui.nodes["SDEEG_LoadEncoder"].execute(encoder).values
+        assert "8 channels at 128 Hz" in described
+        assert "untrained, for tests" in card
+        given = {"event": "face", "index": -1, "strength": 1.0, **options}
+        return comfyui.nodes["SDEEG_Encode"].execute(loaded, recording, **given).values
+
+    return run_nodes
+
+
+def test_the_loaders_list_what_lies_in_the_hosts_folders(run, comfyui):
+    (comfyui.inputs / "photo.png").write_bytes(b"")
+    loaders = [comfyui.nodes["SDEEG_LoadRecording"], comfyui.nodes["SDEEG_LoadEncoder"]]
+    options = [node.define_schema().inputs[0].options["options"] for node in loaders]
+    assert options == [["noise.safetensors"], ["prompts.safetensors", "text.safetensors"]]
+
+
+def test_a_prompts_encoder_mixes_the_hosts_own_text_states(run):
+    conditioning, confidence, report = run("prompts.safetensors", clip=Clip())
+    [(context, options)] = conditioning
+    assert context.shape == (1, 154, 768)
+    # "a face" has 6 letters and "a house" 7: a mixture of the two lies between
+    assert 6 < context[0, 0, 0] < 7
+    assert options["pooled_output"].shape == (1, 1280)
+    assert 0 <= confidence <= 1
+    assert "a face" in report
+
+
+def test_a_prompts_encoder_without_clip_says_what_to_connect(run):
+    with pytest.raises(ValueError, match="connect the checkpoint's CLIP"):
+        run("prompts.safetensors")
+
+
+def test_a_text_encoder_needs_no_clip(run):
+    [(context, options)], _, _ = run("text.safetensors", index=1)
+    assert context.shape == (1, 77, 768)
+    assert options == {}
+
+
+def test_an_unknown_encoder_names_the_folders(comfyui):
+    with pytest.raises(FileNotFoundError, match="eeg_encoders"):
+        comfyui.nodes["SDEEG_LoadEncoder"].execute("nosuch.safetensors")
 
 
 # AUTOMATIC1111, as much of it as the extension touches
