@@ -89,7 +89,7 @@ def measure(body: str, models: str) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7, help="fresh interpreters for each figure (default 7)")
     repeats = parser.parse_args().repeats
     figures, torch_times = {}, []
