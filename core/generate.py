@@ -22,20 +22,20 @@ def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = t
 
     logging.disable_progress_bar()
     path = Path(model)
-    shared = {"torch_dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
+    shared = {"dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
     if path.is_file():
         if path.suffix != ".safetensors":
             raise ValueError(f"{path.name}: only .safetensors checkpoints are read, since others can run code; convert it first")
         made = StableDiffusionXLPipeline if _is_sdxl(path) else StableDiffusionPipeline
-        extra = {"torch_dtype": dtype} if made is StableDiffusionXLPipeline else shared
+        extra = {"dtype": dtype} if made is StableDiffusionXLPipeline else shared
         pipeline = made.from_single_file(str(path), **extra)
     elif path.is_dir():
         if not (path / "model_index.json").is_file():
             raise ValueError(f"{path} is not a diffusers folder (no model_index.json); give its folder or a .safetensors file")
         is_sdxl = "StableDiffusionXL" in (path / "model_index.json").read_text()
-        pipeline = DiffusionPipeline.from_pretrained(str(path), **({"torch_dtype": dtype} if is_sdxl else shared))
+        pipeline = DiffusionPipeline.from_pretrained(str(path), **({"dtype": dtype} if is_sdxl else shared))
     elif str(model).count("/") == 1 and not str(model).startswith((".", "/")):
-        pipeline = DiffusionPipeline.from_pretrained(str(model), torch_dtype=dtype)
+        pipeline = DiffusionPipeline.from_pretrained(str(model), dtype=dtype)
     else:
         raise FileNotFoundError(f"no model at {model}; give a diffusers folder, a .safetensors checkpoint or a hub id")
     pipeline.set_progress_bar_config(disable=True)

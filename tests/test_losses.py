@@ -1,0 +1,75 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from core.heads import Head, HeadConfig
+from trainer.losses import LOSSES, Objective, info_nce
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    head = Head(HeadConfig("sd1.text", "basis", rank=6), 1, 4)
+    head.set_target(torch.randn(30, 77 * 768))
+    return head
+
+
+def test_the_braincoder_loss_is_nine_parts_mse_and_one_part_token_cosine(head):
+    predicted, target = torch.randn(4, 77 * 768), torch.randn(4, 77 * 768)
+    cosine = F.cosine_similarity(predicted.view(4, 77, 768), target.view(4, 77, 768), dim=-1)
+    expected = 0.9 * F.mse_loss(predicted, target) + 0.1 * (1 - cosine.mean())
+    torch.testing.assert_close(Objective("braincoder")(head, predicted, target, torch.arange(4)), expected)
+
+
+def test_predicting_the_train_mean_costs_one_in_units_of_the_targets_variance(head):
+    target = head.target_mean + torch.randn(8, 6) * head.target_spread @ head.basis
+    objective = Objective("infonce-mse")
+    mean = head.target_mean.expand(8, -1)
+    torch.testing.assert_close(objective._part("spread_mse", head, mean, target, torch.arange(8)), torch.tensor(1.0))
+
+
+def test_info_nce_equals_clips_symmetric_cross_entropy():
+    torch.manual_seed(1)
+    a, b, temperature = torch.randn(5, 8), torch.randn(5, 8), torch.tensor(0.1)
+    logits = F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T / temperature
+    expected = (F.cross_entropy(logits, torch.arange(5)) + F.cross_entropy(logits.T, torch.arange(5))) / 2
+    torch.testing.assert_close(info_nce(a, b, temperature, torch.eye(5, dtype=torch.bool)), expected)
+
+
+def test_two_trials_of_one_picture_share_the_label():
+    torch.manual_seed(2)
+    predicted, target = torch.randn(3, 4), torch.randn(3, 4)
+    target[1] = target[0]
+    same = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    logits = F.normalize(predicted, dim=-1) @ F.normalize(target, dim=-1).T / 0.05
+    halves = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    expected = (F.cross_entropy(logits, halves) + F.cross_entropy(logits.T, halves)) / 2
+    torch.testing.assert_close(info_nce(predicted, target, torch.tensor(0.05), same), expected)
+
+
+def test_the_temperature_is_trained_and_clamped(head):
+    objective = Objective("infonce", temperature=0.07)
+    predicted, target = torch.randn(6, 77 * 768), torch.randn(6, 77 * 768)
+    objective(head, predicted, target, torch.arange(6)).backward()
+    assert objective.log_temperature.grad.abs() > 0
+    with torch.no_grad():
+        objective.log_temperature.fill_(math.log(1e-6))
+    assert objective.temperature.item() == pytest.approx(0.01)
+
+
+def test_a_loss_without_contrast_leaves_the_temperature_alone():
+    assert not Objective("mse").log_temperature.requires_grad
+
+
+def test_an_unknown_loss_lists_the_known_ones():
+    with pytest.raises(ValueError, match=", ".join(LOSSES)):
+        Objective("hinge")
+
+
+def test_a_prompts_head_takes_cross_entropy():
+    head = Head(HeadConfig("prompts", "prompts", prompts=("a", "b")), 1, 4)
+    logits = torch.randn(5, 2)
+    label = torch.tensor([0, 1, 1, 0, 1])
+    torch.testing.assert_close(Objective("mse")(head, logits, label, label), F.cross_entropy(logits, label))
