@@ -52,7 +52,8 @@ def test_every_montage_has_known_distinct_places(name: str) -> None:
     assert len(set(names)) == len(names)
     assert positions.shape == (len(names), 3)
     assert np.isfinite(positions).all()
-    assert 0.05 < np.linalg.norm(positions, axis=1).min() and np.linalg.norm(positions, axis=1).max() < 0.2
+    radii = np.linalg.norm(positions, axis=1)
+    assert ((radii > 0.05) & (radii < 0.2)).all()
     assert tuple(map(normalise_name, names)) == names
 
 

@@ -24,7 +24,7 @@ def read_brainvision(path: Path) -> Signals:
         lines = [line for line in text.splitlines() if line.strip().lower().startswith(f"{key.lower()}=")]
         if lines:
             name = lines[0].split("=", 1)[1].strip().replace("$b", path.stem)
-            beside = path.with_name(name)
+            beside = path.parent / name
             if not beside.is_file():
                 raise FileNotFoundError(
                     f"{path}: its {key} {name!r} is not beside it; a BrainVision recording is three files "
@@ -32,7 +32,7 @@ def read_brainvision(path: Path) -> Signals:
                 )
             companions.append(beside)
     raw, notes = read_quietly(
-        path, "BrainVision", lambda: load_samples(path, mne.io.read_raw_brainvision(path, verbose="ERROR"))
+        path, "BrainVision", lambda: load_samples(path, mne.io.read_raw_brainvision(path, verbose="WARNING"))
     )
     signals = signals_from_raw(raw, notes)
     signals.companions = tuple(companions)

@@ -5,9 +5,12 @@ MNE scales only a few spellings of a unit; "UV", "uv", ".uV" or "nV" come throug
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -130,6 +133,21 @@ def read_channels(path: str | Path, names: Sequence[str]) -> dict[str, np.ndarra
     return found
 
 
+@contextmanager
+def _called(path: Path, suffix: str) -> Iterator[Path]:
+    """Yield a path to the same bytes that ends in `suffix`, without which MNE refuses them."""
+    if path.suffix.lower() == suffix:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        named = Path(folder) / f"recording{suffix}"
+        try:
+            named.symlink_to(path.resolve())
+        except OSError:  # Windows without the right to link
+            shutil.copyfile(path, named)
+        yield named
+
+
 def read_edf(path: Path) -> Signals:
     """Read an EDF, EDF+ or BDF file: all rows in volts where the header's own unit says how."""
     import mne
@@ -139,14 +157,9 @@ def read_edf(path: Path) -> Signals:
     kind = "BDF" if is_bdf else "EDF"
     if path.stat().st_size < header.first_byte + int(header.samples.sum()) * header.sample_bytes:
         raise ValueError(f"{path}: holds no complete record of data after its header")
-    # MNE chooses its parser by suffix; .rec is EDF, and a wrong suffix must not choose a wrong sample size
     read = mne.io.read_raw_bdf if is_bdf else mne.io.read_raw_edf
-    expected = ".bdf" if is_bdf else ".edf"
-    if path.suffix.lower() not in (expected, ".rec"[: 4 * (not is_bdf)]):
-        raise ValueError(
-            f"{path}: holds {kind} but is called {path.suffix or 'nothing'}; rename it to end in {expected}"
-        )
-    raw, notes = read_quietly(path, kind, lambda: load_samples(path, read(path, verbose="ERROR")))
+    with _called(path, ".bdf" if is_bdf else ".edf") as named:
+        raw, notes = read_quietly(path, kind, lambda: load_samples(path, read(named, verbose="WARNING")))
     signals = signals_from_raw(raw, notes)
 
     rows = [i for i, skip in enumerate(header.annotation_rows) if not skip]

@@ -22,11 +22,11 @@ def read_eeglab(path: Path) -> Signals:
 
     def read() -> tuple[str, object]:
         try:
-            return "raw", mne.io.read_raw_eeglab(path, preload=True, verbose="ERROR")
+            return "raw", mne.io.read_raw_eeglab(path, preload=True, verbose="WARNING")
         except TypeError as error:  # MNE's way of saying that the number of trials is not 1
             if "epoch" not in str(error).lower() and "trials" not in str(error).lower():
                 raise
-            return "epochs", mne.io.read_epochs_eeglab(path, verbose="ERROR")
+            return "epochs", mne.io.read_epochs_eeglab(path, verbose="WARNING")
 
     (kind, found), notes = read_quietly(path, "EEGLAB", read)
     signals = signals_from_raw(found, notes) if kind == "raw" else signals_from_epochs(found, notes)  # type: ignore[arg-type]

@@ -14,13 +14,13 @@ def read_fif(path: Path) -> Signals:
 
     def read() -> tuple[str, object]:
         if path.name.lower().removesuffix(".gz").endswith(("-epo.fif", "_epo.fif")):
-            return "epochs", mne.read_epochs(path, verbose="ERROR")
+            return "epochs", mne.read_epochs(path, verbose="WARNING")
         try:
-            return "raw", load_samples(path, mne.io.read_raw_fif(path, verbose="ERROR"))
+            return "raw", load_samples(path, mne.io.read_raw_fif(path, verbose="WARNING"))
         except ValueError as error:
             if "No raw data" not in str(error):
                 raise
-            return "epochs", mne.read_epochs(path, verbose="ERROR")
+            return "epochs", mne.read_epochs(path, verbose="WARNING")
 
     (kind, found), notes = read_quietly(path, "FIF", read)
     # a name that is not as MNE likes it is no news to whoever reads the file

@@ -39,7 +39,7 @@ def read_gdf(path: Path) -> Signals:
         units = [_CODES.get(code) for code in codes]
         applied = [{4275: 1e-6, 4274: 1e-3}.get(code, 1.0) for code in codes]
 
-    raw, notes = read_quietly(path, "GDF", lambda: load_samples(path, mne.io.read_raw_gdf(path, verbose="ERROR")))
+    raw, notes = read_quietly(path, "GDF", lambda: load_samples(path, mne.io.read_raw_gdf(path, verbose="WARNING")))
     signals = signals_from_raw(raw, notes)
     if len(signals.ch_names) != n_signals:
         raise ValueError(f"{path}: its header lists {n_signals} signals but {len(signals.ch_names)} could be read")

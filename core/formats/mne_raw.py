@@ -21,7 +21,7 @@ _BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "new segment/", "bad
 
 
 def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """Run one of MNE's readers without its printing; return what it returns and its warnings as notes.
+    """Run one of MNE's readers (at verbose="WARNING": at "ERROR" it warns no one); return its result and its warnings.
 
     Raises ValueError naming the file and what was tried, in one line, where MNE fails in any way.
     """

@@ -14,6 +14,7 @@ from .units import VOLTS
 SHORT_GAP_S = 0.1
 # robust standard deviations after a 0.5 Hz high-pass, in uV; EEG lies between 1 and 200
 LEAST_UV, MOST_UV = 0.01, 5000.0
+USUAL_UV = (0.2, 500.0)
 _BLOCKS, _BLOCK_S = 20, 10.0
 
 
@@ -141,6 +142,10 @@ def judge_amplitudes(path: Path, signals: Signals, unit: str, units_text: str) -
             f"channels {middle:.3g} uV) after a 0.5 Hz high-pass, where EEG varies by 1 to 200 uV. "
             f"{_likely(middle, unit, units_text)}"
         )
+    if not USUAL_UV[0] <= middle <= USUAL_UV[1]:
+        signals.notes.append(
+            f"channels vary by {middle:.3g} uV (median), where EEG varies by 1 to 200 uV: units right?"
+        )
     bad = {}
     for name, value, flat in zip(signals.ch_names, spread, constant, strict=True):
         if flat or value < LEAST_UV:
@@ -155,7 +160,8 @@ def judge_amplitudes(path: Path, signals: Signals, unit: str, units_text: str) -
 def _likely(middle_uv: float, unit: str, units_text: str) -> str:
     number = middle_uv * 1e-6 / VOLTS[unit]
     fits = [name for name, volts in VOLTS.items() if name != unit and 0.5 <= number * volts * 1e6 <= 500]
-    read_as = f"Its numbers were read as {unit} ({units_text})"
+    known = "the file names no unit" if units_text.startswith("inferred") else units_text
+    read_as = f"Its numbers were read as {unit} ({known})"
     if fits:
         return f"{read_as}; likely they are {fits[0]}: load it with units={fits[0]!r} (--units {fits[0]})."
     return (
