@@ -12,7 +12,7 @@ from .viridis import viridis
 
 PICTURE_WINDOW = 256  # samples, matplotlib's default NFFT
 RENDERED_ROWS = 480  # of matplotlib's default figure, 6.4 x 4.8 inches at 100 dots per inch
-CHUNK = 64  # signals transformed at once: their frames stay in the processor's cache
+CHUNK = 256  # signals transformed at once: their frames stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Picture(nn.Module):
             "hann": hann,
             "density": density,
             "colours": viridis(),
-            "rows": resize_weights(RENDERED_ROWS, height) @ rendered,
+            "rows": (resize_weights(RENDERED_ROWS, height) @ rendered).mT.contiguous(),
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -193,8 +193,8 @@ class Picture(nn.Module):
         decibels = power.maximum(weakest.nan_to_num(posinf=1.0)).log()
         low, high = decibels.amin(-1, keepdim=True), decibels.amax(-1, keepdim=True)
         level = (decibels - low) / torch.where(high > low, high - low, 1.0)
-        columns = self.rows @ self.coloured(level.float())  # (batch, channels, height, 3)
-        return columns.mT.flatten(1, 2)[..., None].expand(-1, -1, -1, self.width)
+        columns = self.coloured(level.float()).mT @ self.rows  # (batch, channels, 3, height)
+        return columns.flatten(1, 2)[..., None].expand(-1, -1, -1, self.width)
 
     def coloured(self, level: Tensor) -> Tensor:
         """Return the colours (..., 3) of levels (...) in [0, 1], the table's 256 steps joined by straight lines."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,10 +26,10 @@ class NiceConfig:
         check_fields(
             self,
             n_channels=(1, 1024),
-            n_times=(1, 65536),
+            n_times=(1, 8192),
             n_filters=(1, 512),
-            kernel=(1, 4096),
-            pool=(1, 4096),
+            kernel=(1, 1024),
+            pool=(1, 1024),
             stride=(1, 4096),
             dropout=(0, 0.95),
         )
@@ -57,8 +58,9 @@ class Nice(nn.Module):
     Recognition", ICLR 2024.
 
     The temporal convolution and the average pooling behind it are both linear, so with `folded` they run as one strided
-    convolution whose kernel (kernel + pool - 1 taps) is composed from the same weights on every call: the intermediate
-    signal, `stride` times longer, is never made.
+    convolution whose kernel (kernel + pool - 1 taps) is composed from the same weights on every call; the signal before
+    pooling, `stride` times longer, is never made. The batch norm that follows needs no pass over its input either: the
+    mean and variance of a linear map's output follow from those of its input.
     """
 
     def __init__(self, config: NiceConfig) -> None:
@@ -74,12 +76,6 @@ class Nice(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.mix = nn.Conv1d(config.n_filters, config.n_filters, 1)
 
-    def folded_kernel(self) -> Tensor:
-        """Return the temporal kernel smoothed by the pooling window: (n_filters, 1, kernel + pool - 1)."""
-        pool = self.config.pool
-        box = self.temporal.weight.new_full((1, 1, pool), 1.0 / pool)
-        return F.conv1d(self.temporal.weight, box, padding=pool - 1)
-
     def forward(self, eeg: Tensor) -> Tensor:
         """Return the tokens of eeg (batch, n_channels, n_times); any unit, normalised by the caller."""
         config = self.config
@@ -87,12 +83,64 @@ class Nice(nn.Module):
             raise ValueError(
                 f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
             )
-        lines = eeg.reshape(-1, 1, config.n_times)
-        if config.folded:
-            pooled = F.conv1d(lines, self.folded_kernel(), self.temporal.bias, stride=config.stride)
-        else:
-            pooled = F.avg_pool1d(self.temporal(lines), config.pool, config.stride)
-        pooled = F.elu(self.temporal_norm(pooled))
-        sources = pooled.reshape(len(eeg), -1, config.n_frames)
-        sources = F.elu(self.spatial_norm(self.spatial(sources)))
+        sources = self.folded_sources(eeg) if config.folded else self.sources(eeg)
+        sources = F.elu(self.spatial_norm(sources))
         return self.mix(self.dropout(sources)).reshape(len(eeg), 1, self.width)
+
+    def sources(self, eeg: Tensor) -> Tensor:
+        """Return the spatially filtered signals of eeg, layer by layer: (batch, n_filters, n_frames)."""
+        config = self.config
+        filtered = self.temporal(eeg.reshape(-1, 1, config.n_times))
+        pooled = F.elu(self.temporal_norm(F.avg_pool1d(filtered, config.pool, config.stride)))
+        return self.spatial(pooled.reshape(len(eeg), -1, config.n_frames))
+
+    def folded_sources(self, eeg: Tensor) -> Tensor:
+        """Return the same as `sources`, up to rounding, with the stages up to the first ELU in one matrix product."""
+        config = self.config
+        patches = eeg.unfold(-1, config.min_times, config.stride).transpose(1, 2).reshape(-1, config.min_times)
+        with torch.autocast(eeg.device.type, enabled=False):
+            kernel, bias = self.folded_norm(eeg.reshape(-1, config.n_times).float(), self.folded_kernel())
+        pooled = F.elu(F.linear(patches, kernel, bias), inplace=True)
+        # One row a frame; within it the channels' filters, as in the weights of `spatial`.
+        rows = pooled.view(-1, config.n_channels * config.n_filters)
+        return F.linear(rows, self.spatial.weight[:, :, 0], self.spatial.bias).unflatten(0, (len(eeg), -1)).mT
+
+    def folded_kernel(self) -> Tensor:
+        """Return the temporal kernel smoothed by the pooling window: (n_filters, kernel + pool - 1)."""
+        pool = self.config.pool
+        box = self.temporal.weight.new_full((1, 1, pool), 1.0 / pool)
+        return F.conv1d(self.temporal.weight, box, padding=pool - 1)[:, 0]
+
+    def folded_norm(self, lines: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+        """Return kernel (n_filters, taps) and bias (n_filters,) that also apply `temporal_norm`.
+
+        `lines` (n, n_times) are the signals that the kernel will slide over; in training they advance the statistics.
+        """
+        norm, bias = self.temporal_norm, self.temporal.bias
+        assert bias is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        if self.training:
+            mean, covariance = self.patch_statistics(lines)
+            mean = kernel @ mean + bias
+            variance = ((kernel @ covariance) * kernel).sum(1).clamp_min(0)
+            with torch.no_grad():
+                n = len(lines) * self.config.n_frames
+                norm.running_mean.lerp_(mean, norm.momentum or 0.0)
+                norm.running_var.lerp_(variance * (n / max(1, n - 1)), norm.momentum or 0.0)
+                if norm.num_batches_tracked is not None:
+                    norm.num_batches_tracked.add_(1)
+        else:
+            mean, variance = norm.running_mean, norm.running_var
+        scale = norm.weight * (variance + norm.eps).rsqrt()
+        return kernel * scale[:, None], (bias - mean) * scale + norm.bias
+
+    def patch_statistics(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean (taps,) and covariance (taps, taps) of all stretches of lines (n, n_times) the kernel meets."""
+        taps, stride, n_frames = self.config.min_times, self.config.stride, self.config.n_frames
+        # Shifting by a constant leaves the covariance alone and keeps the difference of squares from cancelling.
+        shift = lines.detach().mean()
+        shifted = lines - shift
+        products = (shifted.mT @ shifted / len(lines)).unfold(0, taps, stride).unfold(1, taps, stride)
+        mean = shifted.mean(0).unfold(0, taps, stride).mean(0)
+        return mean + shift, products.diagonal().sum(-1) / n_frames - mean[:, None] * mean
