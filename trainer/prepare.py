@@ -18,7 +18,6 @@ if __name__ == "__main__":
 from trainer import console
 from trainer.datasets import DATASETS, Dataset, TrialStore, write_store
 
-
 SUMMARY = "Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read."
 
 

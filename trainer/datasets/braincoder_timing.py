@@ -148,8 +148,8 @@ def check_intervals(intervals: Sequence[Interval], timing: str) -> list[Interval
 
     What passes gets onset = start. What fails 2 to 4 is ambiguous and refused, unless timing settles it. timing:
     "check" refuses. "trust" takes the table at its word: the picture is on from start to end, whatever the spacing.
-    "start": in ambiguous rows the picture is on for the first 2 s (the same onset as "trust", another claim). "end": for
-    the last 2 s, so onset = end - 2 s. Rows shorter than 2 s less 0.25 s hold no window and are refused always, as
+    "start": in ambiguous rows the picture is on for the first 2 s (the same onset as "trust", another claim). "end":
+    for the last 2 s, so onset = end - 2 s. Rows shorter than 2 s less 0.25 s hold no window and are refused always, as
     those of 1 are.
     """
     order = sorted(range(len(intervals)), key=lambda i: intervals[i].start)
