@@ -99,11 +99,14 @@ class Nice(nn.Module):
         config = self.config
         patches = eeg.unfold(-1, config.min_times, config.stride).transpose(1, 2).reshape(-1, config.min_times)
         with torch.autocast(eeg.device.type, enabled=False):
-            kernel, bias = self.folded_norm(eeg.reshape(-1, config.n_times).float(), self.folded_kernel())
+            exact = torch.promote_types(eeg.dtype, torch.float32)
+            kernel, bias = self.folded_norm(eeg.reshape(-1, config.n_times).to(exact), self.folded_kernel())
         pooled = F.elu(F.linear(patches, kernel, bias), inplace=True)
         # One row a frame; within it the channels' filters, as in the weights of `spatial`.
         rows = pooled.view(-1, config.n_channels * config.n_filters)
-        return F.linear(rows, self.spatial.weight[:, :, 0], self.spatial.bias).unflatten(0, (len(eeg), -1)).mT
+        return (
+            F.linear(rows, self.spatial.weight[:, :, 0], self.spatial.bias).unflatten(0, (len(eeg), config.n_frames)).mT
+        )
 
     def folded_kernel(self) -> Tensor:
         """Return the temporal kernel smoothed by the pooling window: (n_filters, kernel + pool - 1)."""
