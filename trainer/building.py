@@ -108,7 +108,7 @@ def backbone_config(options: TrainOptions, config: PreprocessingConfig, spectrog
         if spectrogram is None:
             raise ValueError(f"--encoder {options.encoder} reads pictures: add --spectrogram stft or braincoder")
         channels, height, width = Spectrogram(spectrogram)(torch.zeros(1, n_channels, config.n_times)).shape[1:]
-        sizes = {"in_channels": channels, "height": height, "width": width}
+        sizes = {"in_channels": channels, "image_height": height, "image_width": width}
     else:
         if spectrogram is not None:
             readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]

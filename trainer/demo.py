@@ -33,7 +33,10 @@ class DemoOptions:
     """Signal-to-noise ratio of a single trial; 0 is the null, where nothing can be decoded."""
     preset: str = "phantom"
     """phantom (NICE's TSConv) or phantom-linear (closed form)."""
+    subject: int = 0
+    """Seed of the simulated person."""
     seed: int = 0
+    """Of the order, the noise and the training."""
     pictures: bool = True
     """Draw pictures; without them only decoding is scored."""
 
@@ -46,7 +49,7 @@ def demo(options: DemoOptions) -> dict:
     from trainer.presets import preset_named
     from trainer.train import train
 
-    dataset, simulated = DATASETS["phantom"], PhantomOptions(montage=options.montage, snr=options.snr, seed=options.seed)
+    dataset, simulated = DATASETS["phantom"], PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed)
     preset = preset_named(options.preset)
     if options.out.exists() and not (options.out / "options.json").is_file() and any(options.out.iterdir()):
         raise ValueError(f"{options.out} holds something else than an earlier demo; choose another --out")

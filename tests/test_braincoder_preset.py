@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from core.checkpoint import load_encoder
+from core.conditioning import condition
+from core.montage import MONTAGES
+from core.preprocessing import PreprocessingConfig
+from tests.small_models import small_sd1
+from trainer.datasets import DATASETS
+from trainer.datasets.phantom import PhantomOptions
+from trainer.datasets.store import open_store, write_store
+from trainer.evaluate import EvaluateOptions, evaluate
+from trainer.presets import PRESETS
+from trainer.train import train
+
+SHOWN = PhantomOptions(train_scenes=16, val_scenes=4, test_scenes=6, train_repeats=1, val_repeats=1, test_repeats=1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(small_sd1(tmp_path_factory.mktemp("sd1")))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two-second windows of 14 channels at 128 Hz, unfiltered, as Braincoder cuts them; the phantom stands in for a person."""
+    folder = tmp_path_factory.mktemp("store") / "s"
+    phantom = DATASETS["phantom"]
+    config = PreprocessingConfig(ch_names=MONTAGES["epoc-14"], sfreq=128.0, tmin=0.0, tmax=2.0, scaling="none")
+    write_store(folder, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False)
+    return folder
+
+
+@pytest.fixture
+def options(store, model, tmp_path):
+    """The preset itself, narrowed: the full network is counted in test_coatnet.py, here its training is run."""
+    small = {"set": ("widths=4,4,8,8", "depths=1,1,1,1", "n_heads=2", "dropout=0.2"), "epochs": 2, "batch": 8}
+    return replace(PRESETS["braincoder"], data=store, out=tmp_path / "run", clip=model, **small)
+
+
+def test_the_preset_states_the_published_run():
+    preset = PRESETS["braincoder"]
+    assert (preset.lr, preset.weight_decay, preset.betas, preset.max_norm) == (1e-3, 0.2, (0.96, 0.99), 5.0)
+    assert (preset.batch, preset.epochs, preset.seed, preset.loss) == (42, 400, 1123498, "braincoder")
+    assert (preset.encoder, preset.head, preset.spectrogram, preset.space) == ("coatnet", "positions", "braincoder", ("sd1.text",))
+
+
+def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model):
+    path = train(replace(options, animate=1, model=model))
+    encoder = load_encoder(path)
+    assert encoder.spectrogram.config.kind == "braincoder"
+    decoded = condition(encoder, 1e-5 * torch.randn(2, 14, 256))
+    assert decoded.context.shape == (2, 77, 768)
+    with Image.open(options.out / "animation.gif") as animation:
+        assert animation.n_frames == 2
+    assert len(list((options.out / "animation").glob("*.png"))) == 2
+
+
+def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
+    first = train(options)
+    tuned = train(
+        replace(PRESETS["braincoder-finetune"], data=options.data, out=tmp_path / "tuned", clip=options.clip, finetune=first,
+                epochs=1, backbone_lr=1e-5)
+    )  # fmt: skip
+    before, after = load_file(first), load_file(tuned)
+    moved = {
+        part: max(
+            (after[n].float() - before[n].float()).abs().max().item()
+            for n in before
+            if n.startswith(f"model.{part}") and n.endswith("weight") and before[n].ndim > 1
+        )
+        for part in ("backbone", "heads")
+    }
+    assert 0 < moved["backbone"] < 0.1 * moved["heads"]
+
+
+def test_its_report_prints_the_train_mean_beside_the_score(options):
+    train(options)
+    report = evaluate(EvaluateOptions(options.out, pictures=False))
+    row = report["scores"][0]
+    assert row["name"] == "6-way top-1"
+    assert {"train mean", "shuffled EEG"} <= row["baselines"].keys()
+    assert row["chance"] == pytest.approx(1 / 6)
+    assert (options.out / "report.html").is_file()
+    assert np.isfinite(row["p_value"])
+
+
+def test_a_store_with_another_window_cannot_be_fine_tuned_on(options, tmp_path):
+    first = train(options)
+    phantom, other = DATASETS["phantom"], tmp_path / "other"
+    config = replace(open_store(options.data).config, tmax=1.0)
+    write_store(other, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False)
+    with pytest.raises(ValueError, match=r"trained with tmax 2\.0, the store has 1\.0"):
+        train(replace(options, data=other, out=tmp_path / "tuned", finetune=first))
