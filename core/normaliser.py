@@ -90,8 +90,8 @@ def normalise(eeg: Any, config: PreprocessingConfig, normaliser: Normaliser) -> 
         eeg = (eeg - center[..., None]) / _safe(scale)[..., None]
     elif config.scaling == "train":
         eeg = (eeg - normaliser.center[:, None]) / normaliser.scale[:, None]
-    elif eeg is not None:
-        eeg = eeg.copy()
+    else:
+        eeg = eeg.copy()  # clipping must not reach the caller's windows
     if config.clip is not None:
         np.clip(eeg, -config.clip, config.clip, out=eeg)
     return eeg
@@ -126,24 +126,34 @@ def _mvnn(eeg: Any, labels: np.ndarray | None) -> np.ndarray:
     Multivariate noise normalisation, Guggenmos, Sterzer & Cichy 2018 (NeuroImage 173:434), "epoch" method: Sigma is
     the mean over trials of each trial's covariance over time, shrunk as Ledoit & Wolf 2004 do.
     """
-    try:
-        from sklearn.covariance import ledoit_wolf
-    except ImportError as error:
-        raise ValueError(
-            "whitening 'mvnn' is fitted with scikit-learn: install it, or set whitening to 'none'"
-        ) from error
-
     groups = np.zeros(len(eeg), int) if labels is None else np.unique(labels, return_inverse=True)[1].ravel()
     if len(groups) != len(eeg):
         raise ValueError(f"{len(groups)} labels for {len(eeg)} windows")
     sums = np.zeros((groups.max() + 1, eeg.shape[1], eeg.shape[1]))
-    for group, window in zip(groups, eeg, strict=True):
-        # in microvolts, where sklearn's own tolerances are far below the numbers
-        trial = np.asarray(window, dtype=np.float64).T * 1e6
-        if not np.isfinite(trial).all():
+    for at in range(0, len(eeg), 256):
+        shrunk = shrunk_covariances(np.asarray(eeg[at : at + 256]))
+        if not np.isfinite(shrunk).all():
             raise ValueError("training windows hold samples that are not numbers (NaN)")
-        sums[group] += ledoit_wolf(trial)[0]
+        np.add.at(sums, groups[at : at + 256], shrunk)
     sigma = (sums / np.bincount(groups)[:, None, None]).mean(axis=0)
     values, vectors = np.linalg.eigh(sigma)
     values = np.maximum(values, values[-1] * 1e-9)
-    return np.ascontiguousarray((vectors / np.sqrt(values)) @ vectors.T * 1e6, dtype=np.float32)
+    return np.ascontiguousarray((vectors / np.sqrt(values)) @ vectors.T, dtype=np.float32)
+
+
+def shrunk_covariances(eeg: np.ndarray) -> np.ndarray:
+    """Return each window's covariance over time (n, n_channels, n_channels), shrunk towards a multiple of the identity.
+
+    By how much is Ledoit & Wolf's estimate (2004, Journal of Multivariate Analysis 88:365), one for each window.
+    """
+    eeg = np.asarray(eeg, dtype=np.float64)
+    _, n_channels, n_times = eeg.shape
+    eeg = eeg - eeg.mean(axis=2, keepdims=True)
+    covariance = eeg @ eeg.transpose(0, 2, 1) / n_times
+    mean_variance = np.trace(covariance, axis1=1, axis2=2) / n_channels
+    squared = (covariance**2).sum(axis=(1, 2))
+    distance = squared / n_channels - mean_variance**2
+    noise = (((eeg**2).sum(axis=1) ** 2).mean(axis=1) - squared) / (n_channels * n_times)
+    share = np.divide(np.minimum(noise, distance), distance, out=np.zeros_like(distance), where=distance > 0)
+    target = mean_variance[:, None, None] * np.eye(n_channels)
+    return (1 - share)[:, None, None] * covariance + share[:, None, None] * target

@@ -278,8 +278,13 @@ def _resample(data: np.ndarray, recording: Recording, sfreq: float) -> tuple[np.
     total = round(recording.n_times * ratio)
     out = np.zeros((len(data), total))
     for (start, stop), first, last in zip(recording.spans, starts, (*starts[1:], total), strict=True):
-        piece = resample_poly(data[:, start:stop], up, down, axis=1, window=window, padtype="line")
-        out[:, first:last] = piece[:, : last - first]
+        # the filter's phases differ by 0.07 % in gain, which makes microvolts of ripple out of millivolts of offset:
+        # the line from the first sample to the last goes round it (padtype="line" does not do that)
+        piece, length = data[:, start:stop], stop - start
+        slope = (piece[:, -1:] - piece[:, :1]) / max(length - 1, 1)
+        resampled = resample_poly(piece - piece[:, :1] - slope * np.arange(length), up, down, axis=1, window=window)
+        line = piece[:, :1] + slope * np.minimum(np.arange(last - first) / ratio, length - 1)
+        out[:, first:last] = resampled[:, : last - first] + line
     # segments of less than a sample have vanished; none may start where nothing is left
     return out, tuple(dict.fromkeys(start for start in starts if start < max(total, 1)))
 
