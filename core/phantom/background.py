@@ -92,7 +92,9 @@ def artifacts(head: HeadModel, config: "BrainConfig", n_times: int, seed: int) -
                 angle = 2 * np.pi * hz * t + rng.uniform(0, 2 * np.pi)
                 sine, cosine = breath * np.sin(angle), breath * np.cos(angle)
                 size = 1e-6 * config.line_uv * np.sqrt(2) * strength * gain
-                data += (np.outer(size * np.cos(phase), sine) + np.outer(size * np.sin(phase), cosine)).astype(np.float32)
+                data += (np.outer(size * np.cos(phase), sine) + np.outer(size * np.sin(phase), cosine)).astype(
+                    np.float32
+                )
     return data
 
 

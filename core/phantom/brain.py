@@ -16,9 +16,11 @@ LEAD_IN_S = 1.5
 LEAD_OUT_S = 2.0
 RESPONSE_S = 0.8  # the evoked response is over by then
 SNR_SPAN_S = (0.0, 0.6)  # after onset: where the response's root mean square is taken
-ATTRIBUTE_GAINS = (1.0, 1.0, 1.0, 1.0)  # shape, colour, place, size
+# Shape, colour, place, size. Size is faint, so that the ideal observer errs there and has no more room above it.
+ATTRIBUTE_GAINS = (1.0, 1.2, 1.7, 0.15)
+TUNING_WIDTH = 0.45  # of a retinotopic patch, in steps between places
+EARLY, LATE = (0.024, 8.0), (0.045, 4.0)  # width in seconds and frequency in hertz of the two responses of a source
 PERSON_SHARE = 0.5  # how much of the mixing is a person's own, beside what all share
-SIDE_COUPLING = 0.2  # the side opposite to the picture's shape answers to shape and colour more strongly
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,24 @@ class BrainConfig:
     montage: a name in `core.montage.MONTAGES`. sfreq: hertz. snr: root mean square of the feature-dependent part of the
     single-trial response over that of the background, both at the sensors. Feature-dependent part: the noise-free,
     unfiltered response to a scene less its mean over all 864 scenes, over all scenes, all channels and 0 to 0.6 s after
-    onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks and mains hum are left out. 0 is the
-    null: the same recording with the same common response and no trace of what was shown. subject: seed of the person
+    onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks, mains hum and the response's own variability are left out. 0
+    is the null: the same recording with the same common response and no trace of what was shown. subject: seed of the person
     (where sources lie, how features mix in them, latencies). soa_s, soa_jitter_s: from one onset to the next, and the
-    half-width of its uniform jitter. latency_jitter_ms: standard deviation of a trial's latency. Levels in microvolts are
+    half-width of its uniform jitter. latency_jitter_ms: standard deviation of a trial's latency. variability_nam: standard
+    deviation, trial by trial, of each response component's amplitude, whatever is shown, in nA·m. Levels in microvolts are
     root mean squares, but for blink_uv, a blink's height at the brow.
     Raises ValueError for a value outside its range or an unknown montage.
     """
 
     montage: str = "epoc-14"
     sfreq: float = 128.0
-    snr: float = 0.15
+    snr: float = 0.35
     subject: int = 0
     soa_s: float = 1.15
     soa_jitter_s: float = 0.04
     shown_s: float = 0.5
     latency_jitter_ms: float = 10.0
+    variability_nam: float = 35.0
     background_uv: float = 12.0
     background_exponent: float = 1.2
     alpha_uv: float = 5.0
@@ -51,7 +55,7 @@ class BrainConfig:
     blinks_per_minute: float = 12.0
     line_uv: float = 3.0
     line_hz: float = 50.0
-    sensor_uv: float = 0.7
+    sensor_uv: float = 4.0
 
     def __post_init__(self):
         from ..montage import MONTAGES
@@ -60,7 +64,7 @@ class BrainConfig:
             raise ValueError(f"no montage {self.montage!r}; `montage` can be {', '.join(MONTAGES)}")
         ranges = {
             "sfreq": (64, 4096), "snr": (0, 100), "subject": (0, 2**32), "soa_s": (0.05, 60), "soa_jitter_s": (0, 10),
-            "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "background_uv": (0.1, 1000), "background_exponent": (0, 3),
+            "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "variability_nam": (0, 1000), "background_uv": (0.1, 1000), "background_exponent": (0, 3),
             "alpha_uv": (0, 1000), "blink_uv": (0, 2000), "blinks_per_minute": (0, 60), "line_uv": (0, 1000),
             "line_hz": (1, 1000), "sensor_uv": (0, 1000),
         }  # fmt: skip
@@ -77,7 +81,7 @@ class Brain:
 
     pattern (n_channels, n_components): volts per unit amplitude. peak_s, width_s, wave_hz (n_components,): its Gabor.
     common (n_components,): amplitude any picture evokes, A·m. tables: shape, colour, place and size to amplitudes, each
-    (n_values, n_components), A·m, already scaled to the SNR. side (n_components,): -1 left, 0, 1 right hemisphere.
+    (n_values, n_components), A·m, already scaled to the SNR; a scene's response is their sum.
     """
 
     head: HeadModel
@@ -86,15 +90,12 @@ class Brain:
     width_s: np.ndarray
     wave_hz: np.ndarray
     common: np.ndarray
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-    side: np.ndarray
+    tables: tuple[np.ndarray, ...]
 
     def features(self, scenes: Sequence[Scene]) -> np.ndarray:
         """Return the feature-dependent amplitudes, (n_scenes, n_components) A·m; their mean over all scenes is zero."""
         codes = np.array([scene.codes for scene in scenes]).reshape(-1, 4)
-        shape, colour, place, size = (table[codes[:, i]] for i, table in enumerate(self.tables))
-        across = np.array([x for x, _ in PLACES.values()])[codes[:, 2]]
-        return (shape + colour) * (1 - SIDE_COUPLING * across[:, None] * self.side) + place + size
+        return sum((table[codes[:, i]] for i, table in enumerate(self.tables)), np.zeros((1, len(self.common))))
 
     def courses(self, times: np.ndarray) -> np.ndarray:
         """Return the components' time courses at `times` (..., n_times) seconds after onset: (..., n_components, n_times)."""
@@ -114,25 +115,17 @@ def build_brain(config: BrainConfig) -> Brain:
     side, n = np.repeat(head.side, 2), 2 * len(head.area)
     peak = np.array([AREAS[a].peaks_ms[s] for a, s in zip(area, stage, strict=True)]) / 1000
     peak = peak * (1 + own.normal(0, 0.03)) + own.normal(0, 0.006, n)
-    width = np.where(stage == 0, 0.024, 0.045) * np.exp(shared.normal(0, 0.2, n) + own.normal(0, 0.1, n))
-    wave = np.where(stage == 0, 8.0, 4.0) * np.exp(shared.normal(0, 0.15, n) + own.normal(0, 0.1, n))
+    width = np.where(stage == 0, EARLY[0], LATE[0]) * np.exp(shared.normal(0, 0.2, n) + own.normal(0, 0.1, n))
+    wave = np.where(stage == 0, EARLY[1], LATE[1]) * np.exp(shared.normal(0, 0.15, n) + own.normal(0, 0.1, n))
     common = np.array([AREAS[a].common_nam[s] for a, s in zip(area, stage, strict=True)]) * 1e-9
     sign = np.sign(common)
     common = common * np.exp(own.normal(0, 0.2, n))
 
-    drives = np.array([AREAS[a].drives for a in area])
-    tables = []
-    for which, codes in enumerate(_attribute_codes()):
-        mixing = [rng.normal(size=(codes.shape[1], n)) for rng in (shared, own)]
-        table = codes @ (np.sqrt(1 - PERSON_SHARE**2) * mixing[0] + PERSON_SHARE * mixing[1])
-        if which == 2:
-            table = _place_tuning(area, side) * sign * np.exp(shared.normal(0, 0.3, n) + own.normal(0, 0.2, n))
-        table = (table - table.mean(axis=0)) * drives[:, which]
-        tables.append(ATTRIBUTE_GAINS[which] * 1e-9 * table / np.sqrt(np.mean(table**2)))
+    tables = _attribute_tables(area, side, sign, shared, own)
     pattern = np.repeat(head.visual, 2, axis=1)
-    brain = Brain(head, pattern, peak, width, wave, common, tuple(tables), side)  # type: ignore[arg-type]
+    brain = Brain(head, pattern, peak, width, wave, common, tables)
     scale = config.snr * background_rms(config) / feature_rms(brain)
-    return replace(brain, tables=tuple(scale * table for table in tables))  # type: ignore[arg-type]
+    return replace(brain, tables=tuple(scale * table for table in tables))
 
 
 def feature_rms(brain: Brain) -> float:
@@ -164,7 +157,9 @@ def simulate_recording(scenes: Sequence[Scene], config: BrainConfig, seed: int =
     n_times = int(np.ceil((onsets[-1] + LEAD_OUT_S) * config.sfreq))
     data = background(brain.head, config, n_times, seed)
     data += artifacts(brain.head, config, n_times, seed)
-    add_responses(data, config.sfreq, brain, brain.common + brain.features(scenes), onsets + delays)
+    noise = np.random.default_rng([seed, 23]).standard_normal((len(scenes), len(brain.common)))
+    amplitudes = brain.common + brain.features(scenes) + 1e-9 * config.variability_nam * noise
+    add_responses(data, config.sfreq, brain, amplitudes, onsets + delays)
     labels = [scene.id for scene in scenes]
     return as_recording(data, config, onsets, labels, seed)
 
@@ -227,20 +222,42 @@ def as_recording(
     )
 
 
-def _attribute_codes() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return a code per value of shape, colour, place and size, (n_values, n_features) each.
+def _attribute_tables(
+    area: np.ndarray, side: np.ndarray, sign: np.ndarray, shared: np.random.Generator, own: np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """Draw how much each value of shape, colour, place and size changes each component: four (n_values, n_components), A·m.
 
-    Shape is categorical (orthogonal), colour is opponent axes beside its category, place is what `_place_tuning` makes of
-    it, size is one number.
+    Shape is categorical with all pairs equally far apart, colour opponent axes beside its category, place a smooth field on
+    the other side, size one number. What two attributes do to the components is orthogonal, so none masks another.
     """
+    n = len(area)
+    drives = np.array([AREAS[a].drives for a in area])
     rgb = np.array(list(COLOURS.values()))
-    opponent = np.stack(
-        [rgb.mean(axis=1) - 0.5, rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1
-    )
-    colour = np.concatenate([opponent, 0.7 * np.eye(len(COLOURS))], axis=1)
-    places = np.array(list(PLACES.values()), dtype=float)
-    size = np.linspace(-1, 1, len(SIZES))[:, None]
-    return np.eye(len(SHAPES)), colour, places, size
+    opponent = np.stack([rgb.mean(axis=1), rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1)
+    colour = np.concatenate([opponent, 1.5 * np.eye(len(COLOURS))], axis=1)
+    tables: dict[int, np.ndarray] = {}
+    taken = np.zeros((0, n))
+    place = _place_tuning(area, side) * sign * np.exp(shared.normal(0, 0.3, n) + own.normal(0, 0.2, n))
+    # Place comes first and keeps its field as it is; each of the others gives way to those before it.
+    for which, codes in (
+        (2, None),
+        (1, colour),
+        (0, np.eye(len(SHAPES))),
+        (3, np.linspace(-1, 1, len(SIZES))[:, None]),
+    ):
+        table = place
+        if codes is not None:
+            mixing = [rng.normal(size=(codes.shape[1], n)) for rng in (shared, own)]
+            table = codes @ (np.sqrt(1 - PERSON_SHARE**2) * mixing[0] + PERSON_SHARE * mixing[1])
+        table = (table - table.mean(axis=0)) * drives[:, which]
+        table = table - table @ taken.T @ taken
+        left, size, right = np.linalg.svd(table, full_matrices=False)
+        rank = int(np.sum(size > 1e-9 * size[0]))
+        if which == 0:
+            table = left[:, :rank] @ right[:rank]
+        taken = np.concatenate([taken, right[:rank]])
+        tables[which] = ATTRIBUTE_GAINS[which] * 1e-9 * table / np.sqrt(np.mean(table**2))
+    return tuple(tables[which] for which in range(4))
 
 
 def _place_tuning(area: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -253,5 +270,5 @@ def _place_tuning(area: np.ndarray, side: np.ndarray) -> np.ndarray:
             tuning[:, i] = 1 - 0.4 * s * places[:, 0] - 0.2 * np.hypot(places[:, 0], places[:, 1])
         else:
             middle = np.array([(s or 1) * field[0], field[1]])
-            tuning[:, i] = np.exp(-0.5 * np.sum((places - middle) ** 2, axis=1) / 0.85**2)
+            tuning[:, i] = np.exp(-0.5 * np.sum((places - middle) ** 2, axis=1) / TUNING_WIDTH**2)
     return tuning

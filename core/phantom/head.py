@@ -40,18 +40,38 @@ class Area:
 
 # y of `field` grows downwards, as in pictures. Orientations mix the outward direction with the folding of each patch.
 AREAS = (
-    Area("V1 fovea", (0.0, -0.90, 0.02), (0.1, -1.0, 0.2), (0.0, 0.0), (0.5, 0.6, 1.0, 1.0), (95, 165), (8, -10)),
-    Area("V1 upper field", (0.14, -0.84, -0.08), (0.5, -0.6, 0.8), (-0.9, -0.8), (0.2, 0.3, 1.2, 0.5), (92, 170), (6, -8)),
-    Area("V1 lower field", (0.14, -0.82, 0.18), (0.5, -0.7, -0.7), (-0.9, 0.8), (0.2, 0.3, 1.2, 0.5), (90, 168), (6, -8)),
-    Area("V3 dorsal", (0.30, -0.74, 0.28), (0.6, -1.0, 0.3), (-1.0, 0.3), (0.4, 0.3, 1.0, 0.6), (112, 205), (8, -9)),
-    Area("V4", (0.36, -0.68, -0.24), (0.5, -0.8, -0.6), (-0.7, -0.4), (0.6, 1.3, 0.5, 0.4), (130, 235), (9, -10)),
-    Area("VO", (0.42, -0.48, -0.42), (0.5, -0.3, -1.0), None, (0.9, 1.2, 0.2, 0.3), (152, 265), (-9, 8)),
-    Area("LO", (0.62, -0.55, 0.02), (1.0, -0.7, 0.1), None, (1.3, 0.5, 0.3, 0.8), (160, 275), (-14, 12)),
-    Area("posterior temporal", (0.74, -0.28, -0.16), (1.0, -0.2, -0.4), None, (1.3, 0.7, 0.1, 0.4), (182, 320), (-12, 10)),
-    Area("intraparietal", (0.36, -0.52, 0.58), (0.5, -0.6, 0.9), (-0.8, 0.0), (0.4, 0.3, 0.9, 0.8), (195, 350), (6, 12)),
-    Area("anterior temporal", (0.78, 0.06, -0.22), (1.0, 0.2, -0.3), None, (0.9, 0.9, 0.1, 0.3), (260, 420), (-5, 8)),
-    Area("medial parietal", (0.0, -0.48, 0.68), (0.0, -0.4, 1.0), None, (0.5, 0.5, 0.3, 0.8), (330, 450), (14, 18)),
-    Area("lateral frontal", (0.40, 0.60, 0.34), (0.5, 0.8, 0.4), None, (0.5, 0.5, 0.2, 0.4), (285, 435), (-4, 7)),
+    Area("V1 fovea", (0.0, -0.90, 0.02), (0.1, -1.0, 0.2), (0.0, 0.0), (0.5, 0.6, 1.0, 1.0), (95, 165), (16, -20)),
+    Area(
+        "V1 upper field",
+        (0.14, -0.84, -0.08),
+        (0.5, -0.6, 0.8),
+        (-0.9, -0.8),
+        (0.2, 0.3, 1.2, 0.5),
+        (92, 170),
+        (12, -16),
+    ),
+    Area(
+        "V1 lower field",
+        (0.14, -0.82, 0.18),
+        (0.5, -0.7, -0.7),
+        (-0.9, 0.8),
+        (0.2, 0.3, 1.2, 0.5),
+        (90, 168),
+        (12, -16),
+    ),
+    Area("V3 dorsal", (0.30, -0.74, 0.28), (0.6, -1.0, 0.3), (-1.0, 0.3), (0.4, 0.3, 1.0, 0.6), (112, 205), (16, -18)),
+    Area("V4", (0.36, -0.68, -0.24), (0.5, -0.8, -0.6), (-0.7, -0.4), (0.6, 1.3, 0.5, 0.4), (130, 235), (18, -20)),
+    Area("VO", (0.42, -0.48, -0.42), (0.5, -0.3, -1.0), None, (0.9, 1.2, 0.2, 0.3), (152, 265), (-18, 16)),
+    Area("LO", (0.62, -0.55, 0.02), (1.0, -0.7, 0.1), None, (1.3, 0.5, 0.3, 0.8), (160, 275), (-28, 24)),
+    Area(
+        "posterior temporal", (0.74, -0.28, -0.16), (1.0, -0.2, -0.4), None, (1.3, 0.7, 0.1, 0.4), (182, 320), (-24, 20)
+    ),
+    Area(
+        "intraparietal", (0.36, -0.52, 0.58), (0.5, -0.6, 0.9), (-0.8, 0.0), (0.4, 0.3, 0.9, 0.8), (195, 350), (12, 24)
+    ),
+    Area("anterior temporal", (0.78, 0.06, -0.22), (1.0, 0.2, -0.3), None, (0.9, 0.9, 0.1, 0.3), (260, 420), (-10, 16)),
+    Area("medial parietal", (0.0, -0.48, 0.68), (0.0, -0.4, 1.0), None, (0.5, 0.5, 0.3, 0.8), (330, 450), (28, 36)),
+    Area("lateral frontal", (0.40, 0.60, 0.34), (0.5, 0.8, 0.4), None, (0.5, 0.5, 0.2, 0.4), (285, 435), (-8, 14)),
 )
 ALPHA_SITES = (((0.22, -0.80, 0.22), (0.3, -1.0, 0.3)), ((0.34, -0.62, 0.45), (0.4, -0.8, 0.6)))  # right side; mirrored
 EYE = ((0.34, 0.88, -0.20), (0.25, 1.0, 0.65))  # the right eye's field, up and forwards in a blink; mirrored
@@ -89,7 +109,9 @@ def leadfield(ch_positions: np.ndarray, positions: np.ndarray, orientations: np.
 
     radius = np.linalg.norm(positions, axis=1)
     if radius.max() >= 1.0:
-        raise ValueError(f"a dipole at {radius.max():.3f} of the inner skull's radius lies outside it; keep them below 1")
+        raise ValueError(
+            f"a dipole at {radius.max():.3f} of the inner skull's radius lies outside it; keep them below 1"
+        )
     names = [f"E{i}" for i in range(len(ch_positions))]
     info = mne.create_info(names, 100.0, "eeg")
     montage = mne.channels.make_dig_montage(dict(zip(names, np.asarray(ch_positions), strict=True)), coord_frame="head")

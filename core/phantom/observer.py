@@ -80,8 +80,8 @@ def fit_observer(
     of the rest that is simulated for the noise covariance; another than the scored recording's. n_noise: windows of rest,
     default four for each number in a window as the observer sees it.
 
-    The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together,
-    shrunk towards its diagonal. Raises ValueError where `cut` leaves out a noise-free window.
+    The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together, that of
+    rest shrunk towards its diagonal, and that of the responses' variability as the forward model has it. Raises ValueError where `cut` leaves out a noise-free window.
     """
     brain = build_brain(config)
     amplitudes = brain.common + brain.features(gallery)
@@ -99,7 +99,8 @@ def fit_observer(
     reduced = (space.astype(np.float32) @ (noise @ time.T.astype(np.float32))).reshape(len(noise), -1)
     covariance = (reduced.T @ reduced).astype(np.float64) * ((1 - SHRINKAGE) / len(reduced))
     covariance[np.diag_indices_from(covariance)] /= 1 - SHRINKAGE
-    factor = np.linalg.cholesky(covariance)
+    varying = (space @ responses[:, N_DELAYS // 2] @ time.T).reshape(n_components, -1) * (1e-9 * config.variability_nam)
+    factor = np.linalg.cholesky(covariance + varying.T @ varying)
     whitener = np.linalg.solve(factor, np.einsum("rc,kt->rkct", space, time).reshape(len(factor), -1))
 
     weights = np.exp(-0.5 * (delays_s / jitter_s) ** 2)
@@ -141,9 +142,7 @@ def _prepared_responses(
     return (windows / unit).reshape(n, len(delays_s), *windows.shape[1:])
 
 
-def _neighbours(
-    config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, common: np.ndarray
-) -> np.ndarray:
+def _neighbours(config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, common: np.ndarray) -> np.ndarray:
     """Return what the trials before and after, and the filters, add to a window on average: (n_channels, n_times) volts.
 
     common: the common response alone, as a window, its latency averaged out. It is what a train of featureless trials has
