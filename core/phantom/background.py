@@ -53,10 +53,10 @@ def background_rms(config: "BrainConfig") -> float:
 def artifacts(head: HeadModel, config: "BrainConfig", n_times: int, seed: int) -> np.ndarray:
     """Simulate eye blinks and mains hum, which SNR leaves out.
 
-    Blinks come at random moments, `config.blinks_per_minute` on average and at least half a second apart; one lifts the
-    channel nearest to the eyes by about `config.blink_uv`, were that channel at Fp1 or Fp2. The hum has its own amplitude
-    (root mean square about `config.line_uv`) and phase at each channel and breathes slowly; it is left out where it lies
-    above half the rate, as a recorder's own filter would.
+    Blinks come at random moments, `config.blinks_per_minute` on average and at least half a second apart; one lifts
+    the channel nearest to the eyes by about `config.blink_uv`, were that channel at Fp1 or Fp2. The hum has its own
+    amplitude (root mean square about `config.line_uv`) and phase at each channel and breathes slowly; it is left out
+    where it lies above half the rate, as a recorder's own filter would.
 
     Returns float32 (n_channels, n_times), volts.
     """
@@ -137,4 +137,4 @@ def _mean_power(shape: np.ndarray, length: int) -> float:
 def _fast_length(n: int) -> int:
     import scipy.fft
 
-    return int(scipy.fft.next_fast_len(n, real=True))
+    return scipy.fft.next_fast_len(n, real=True) or n

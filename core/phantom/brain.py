@@ -7,36 +7,33 @@ from functools import lru_cache
 import numpy as np
 
 from ..recording import Event, Recording
+from .attributes import attribute_tables
 from .background import artifacts, background, background_rms
 from .head import AREAS, HeadModel, head_model
-from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes
+from .scenes import Scene, all_scenes
 
 SOURCE_NOTE = "phantom: simulated, not brain data"
 LEAD_IN_S = 1.5
 LEAD_OUT_S = 2.0
 RESPONSE_S = 0.8  # the evoked response is over by then
 SNR_SPAN_S = (0.0, 0.6)  # after onset: where the response's root mean square is taken
-# Shape, colour, place, size. Size is faint, so that the ideal observer errs there and has no more room above it.
-ATTRIBUTE_GAINS = (1.0, 1.2, 1.7, 0.15)
-TUNING_WIDTH = 0.45  # of a retinotopic patch, in steps between places
 EARLY, LATE = (0.024, 8.0), (0.045, 4.0)  # width in seconds and frequency in hertz of the two responses of a source
-PERSON_SHARE = 0.5  # how much of the mixing is a person's own, beside what all share
 
 
 @dataclass(frozen=True)
 class BrainConfig:
     """A simulated person, headset and sitting.
 
-    montage: a name in `core.montage.MONTAGES`. sfreq: hertz. snr: root mean square of the feature-dependent part of the
-    single-trial response over that of the background, both at the sensors. Feature-dependent part: the noise-free,
-    unfiltered response to a scene less its mean over all 864 scenes, over all scenes, all channels and 0 to 0.6 s after
-    onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks, mains hum and the response's own variability are left out. 0
-    is the null: the same recording with the same common response and no trace of what was shown. subject: seed of the person
-    (where sources lie, how features mix in them, latencies). soa_s, soa_jitter_s: from one onset to the next, and the
-    half-width of its uniform jitter. latency_jitter_ms: standard deviation of a trial's latency. variability_nam: standard
-    deviation, trial by trial, of each response component's amplitude, whatever is shown, in nA·m. Levels in microvolts are
-    root mean squares, but for blink_uv, a blink's height at the brow.
-    Raises ValueError for a value outside its range or an unknown montage.
+    montage: a name in `core.montage.MONTAGES`. sfreq: hertz. snr: root mean square of the feature-dependent part of
+    the single-trial response over that of the background, both at the sensors. Feature-dependent part: the
+    noise-free, unfiltered response to a scene less its mean over all 864 scenes, over all scenes, all channels and 0
+    to 0.6 s after onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks, mains hum and
+    the response's own variability are left out. 0 is the null: the same recording with the same common response and
+    no trace of what was shown. subject: seed of the person (where sources lie, how features mix in them, latencies).
+    soa_s, soa_jitter_s: from one onset to the next, and the half-width of its uniform jitter. latency_jitter_ms:
+    standard deviation of a trial's latency. variability_nam: standard deviation, trial by trial, of each response
+    component's amplitude, whatever is shown, in nA·m. Levels in microvolts are root mean squares, but for blink_uv, a
+    blink's height at the brow. Raises ValueError for a value outside its range or an unknown montage.
     """
 
     montage: str = "epoc-14"
@@ -64,9 +61,9 @@ class BrainConfig:
             raise ValueError(f"no montage {self.montage!r}; `montage` can be {', '.join(MONTAGES)}")
         ranges = {
             "sfreq": (64, 4096), "snr": (0, 100), "subject": (0, 2**32), "soa_s": (0.05, 60), "soa_jitter_s": (0, 10),
-            "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "variability_nam": (0, 1000), "background_uv": (0.1, 1000), "background_exponent": (0, 3),
-            "alpha_uv": (0, 1000), "blink_uv": (0, 2000), "blinks_per_minute": (0, 60), "line_uv": (0, 1000),
-            "line_hz": (1, 1000), "sensor_uv": (0, 1000),
+            "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "variability_nam": (0, 1000),
+            "background_uv": (0.1, 1000), "background_exponent": (0, 3), "alpha_uv": (0, 1000), "blink_uv": (0, 2000),
+            "blinks_per_minute": (0, 60), "line_uv": (0, 1000), "line_hz": (1, 1000), "sensor_uv": (0, 1000),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -98,7 +95,7 @@ class Brain:
         return sum((table[codes[:, i]] for i, table in enumerate(self.tables)), np.zeros((1, len(self.common))))
 
     def courses(self, times: np.ndarray) -> np.ndarray:
-        """Return the components' time courses at `times` (..., n_times) seconds after onset: (..., n_components, n_times)."""
+        """Return the time courses at `times` (..., n_times) seconds after onset: (..., n_components, n_times)."""
         after = np.asarray(times, np.float32)[..., None, :] - self.peak_s[:, None].astype(np.float32)
         width, hz = self.width_s[:, None].astype(np.float32), self.wave_hz[:, None].astype(np.float32)
         return np.exp(-0.5 * (after / width) ** 2) * np.cos(np.float32(2 * np.pi) * hz * after)
@@ -121,7 +118,7 @@ def build_brain(config: BrainConfig) -> Brain:
     sign = np.sign(common)
     common = common * np.exp(own.normal(0, 0.2, n))
 
-    tables = _attribute_tables(area, side, sign, shared, own)
+    tables = attribute_tables(area, side, sign, shared, own)
     pattern = np.repeat(head.visual, 2, axis=1)
     brain = Brain(head, pattern, peak, width, wave, common, tables)
     scale = config.snr * background_rms(config) / feature_rms(brain)
@@ -141,8 +138,9 @@ def feature_rms(brain: Brain) -> float:
 def simulate_recording(scenes: Sequence[Scene], config: BrainConfig, seed: int = 0) -> Recording:
     """Simulate the recording of one sitting in which `scenes` are shown one after the other.
 
-    scenes: in the order of presentation; a scene may recur. seed: of the noise, the onsets and the latencies; the person
-    is `config.subject`. Two configurations that differ in `snr` only give the same noise, onsets and latencies.
+    scenes: in the order of presentation; a scene may recur. seed: of the noise, the onsets and the latencies; the
+    person is `config.subject`. Two configurations that differ in `snr` only give the same noise, onsets and
+    latencies.
 
     Returns a Recording in volts against infinity whose events carry `scene.id` and whose onsets, in seconds, do not lie
     on the grid of samples. Raises ValueError where there is no scene.
@@ -216,59 +214,7 @@ def as_recording(
         data=np.ascontiguousarray(data, dtype=np.float32),
         sfreq=float(config.sfreq),
         ch_names=head.ch_names,
-        ch_positions=head.ch_positions,
+        ch_positions=head.ch_positions.copy(),
         events=events,
         source=source,
     )
-
-
-def _attribute_tables(
-    area: np.ndarray, side: np.ndarray, sign: np.ndarray, shared: np.random.Generator, own: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """Draw how much each value of shape, colour, place and size changes each component: four (n_values, n_components), A·m.
-
-    Shape is categorical with all pairs equally far apart, colour opponent axes beside its category, place a smooth field on
-    the other side, size one number. What two attributes do to the components is orthogonal, so none masks another.
-    """
-    n = len(area)
-    drives = np.array([AREAS[a].drives for a in area])
-    rgb = np.array(list(COLOURS.values()))
-    opponent = np.stack([rgb.mean(axis=1), rgb[:, 0] - rgb[:, 1], rgb[:, 2] - rgb[:, :2].mean(axis=1)], axis=1)
-    colour = np.concatenate([opponent, 1.5 * np.eye(len(COLOURS))], axis=1)
-    tables: dict[int, np.ndarray] = {}
-    taken = np.zeros((0, n))
-    place = _place_tuning(area, side) * sign * np.exp(shared.normal(0, 0.3, n) + own.normal(0, 0.2, n))
-    # Place comes first and keeps its field as it is; each of the others gives way to those before it.
-    for which, codes in (
-        (2, None),
-        (1, colour),
-        (0, np.eye(len(SHAPES))),
-        (3, np.linspace(-1, 1, len(SIZES))[:, None]),
-    ):
-        table = place
-        if codes is not None:
-            mixing = [rng.normal(size=(codes.shape[1], n)) for rng in (shared, own)]
-            table = codes @ (np.sqrt(1 - PERSON_SHARE**2) * mixing[0] + PERSON_SHARE * mixing[1])
-        table = (table - table.mean(axis=0)) * drives[:, which]
-        table = table - table @ taken.T @ taken
-        left, size, right = np.linalg.svd(table, full_matrices=False)
-        rank = int(np.sum(size > 1e-9 * size[0]))
-        if which == 0:
-            table = left[:, :rank] @ right[:rank]
-        taken = np.concatenate([taken, right[:rank]])
-        tables[which] = ATTRIBUTE_GAINS[which] * 1e-9 * table / np.sqrt(np.mean(table**2))
-    return tuple(tables[which] for which in range(4))
-
-
-def _place_tuning(area: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Return how strongly each component answers to each place, (9, n_components): a smooth field on the other side."""
-    places = np.array(list(PLACES.values()), dtype=float)
-    tuning = np.empty((len(places), len(area)))
-    for i, (a, s) in enumerate(zip(area, side, strict=True)):
-        field = AREAS[a].field
-        if field is None:
-            tuning[:, i] = 1 - 0.4 * s * places[:, 0] - 0.2 * np.hypot(places[:, 0], places[:, 1])
-        else:
-            middle = np.array([(s or 1) * field[0], field[1]])
-            tuning[:, i] = np.exp(-0.5 * np.sum((places - middle) ** 2, axis=1) / TUNING_WIDTH**2)
-    return tuning

@@ -23,10 +23,11 @@ ORIENTATION_SPREAD = 0.25  # radians or so, between persons
 class Area:
     """One patch of visual cortex.
 
-    position: on the right side for a pair (x > 0), mirrored for the left. orientation: of its dipole, not of unit length.
-    field: preferred place in the picture (x, y) for the right-hemisphere patch, None where it is not retinotopic; a patch
-    prefers the other side of the picture. drives: how strongly shape, colour, place and size drive it. peaks_ms: when its
-    early and late responses peak. common_nam: amplitude of those two that any picture evokes, in nA·m.
+    position: on the right side for a pair (x > 0), mirrored for the left. orientation: of its dipole, not of unit
+    length. field: preferred place in the picture (x, y) for the right-hemisphere patch, None where it is not
+    retinotopic; a patch prefers the other side of the picture. drives: how strongly shape, colour, place and size
+    drive it. peaks_ms: when its early and late responses peak. common_nam: amplitude of those two that any picture
+    evokes, in nA·m.
     """
 
     name: str
@@ -81,9 +82,9 @@ EYE = ((0.34, 0.88, -0.20), (0.25, 1.0, 0.65))  # the right eye's field, up and 
 class HeadModel:
     """Sensor patterns of every source of one person at one montage.
 
-    visual (n_channels, n_visual), alpha (n_channels, 4), ocular (n_channels, 2) and background (n_channels, N_BACKGROUND)
-    are leadfields in volts per ampere-metre (potentials against infinity). area (n_visual,) indexes AREAS; side (n_visual,)
-    is -1 left, 0 middle, 1 right. ch_positions (n_channels, 3): metres, head frame.
+    visual (n_channels, n_visual), alpha (n_channels, 4), ocular (n_channels, 2) and background (n_channels,
+    N_BACKGROUND) are leadfields in volts per ampere-metre (potentials against infinity). area (n_visual,) indexes
+    AREAS; side (n_visual,) is -1 left, 0 middle, 1 right. ch_positions (n_channels, 3): metres, head frame.
     """
 
     ch_names: tuple[str, ...]
@@ -131,8 +132,8 @@ def leadfield(ch_positions: np.ndarray, positions: np.ndarray, orientations: np.
 def head_model(ch_names: tuple[str, ...], subject: int) -> HeadModel:
     """Place one person's sources and compute their sensor patterns.
 
-    ch_names: channels with a standard position. subject: seed of the person; it moves and turns every source a little, and
-    draws the background's sources. The person's sources are the same at every montage.
+    ch_names: channels with a standard position. subject: seed of the person; it moves and turns every source a
+    little, and draws the background's sources. The person's sources are the same at every montage.
 
     Raises ValueError naming the channels that have no standard position.
     """

@@ -74,14 +74,16 @@ def fit_observer(
 ) -> Observer:
     """Fit the ideal observer to a simulated person, a gallery and a way of preparing windows.
 
-    config: the person and sitting that give the windows to score. gallery: scenes to choose from. prepare: what is done to
-    a continuous recording (montage, reference, filters, rate). cut: takes the prepared recording and onsets in seconds to
-    windows (n, n_channels, n_times), baseline included. Both must be linear, or nearly; `cut` may leave windows out. seed:
-    of the rest that is simulated for the noise covariance; another than the scored recording's. n_noise: windows of rest,
-    default four for each number in a window as the observer sees it.
+    config: the person and sitting that give the windows to score. gallery: scenes to choose from. prepare: what is
+    done to a continuous recording (montage, reference, filters, rate). cut: takes the prepared recording and onsets
+    in seconds to windows (n, n_channels, n_times), baseline included. Both must be linear, or nearly; `cut` may leave
+    windows out. seed: of the rest that is simulated for the noise covariance; another than the scored recording's.
+    n_noise: windows of rest, default four for each number in a window as the observer sees it.
 
-    The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together, that of
-    rest shrunk towards its diagonal, and that of the responses' variability as the forward model has it. Raises ValueError where `cut` leaves out a noise-free window.
+    The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together,
+    that of rest shrunk towards its diagonal, and that of the responses' variability as the forward model has it.
+    To score a null recording, fit at the SNR it is the null of: at 0 all scenes of the gallery are one and tie.
+    Raises ValueError where `cut` leaves out a noise-free window.
     """
     brain = build_brain(config)
     amplitudes = brain.common + brain.features(gallery)
@@ -132,7 +134,7 @@ def ideal_observer(
 def _prepared_responses(
     config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, delays_s: np.ndarray
 ) -> np.ndarray:
-    """Return each component's noise-free response, prepared and cut: (n_components, n_delays, n_channels, n_times) per A·m."""
+    """Return the components' noise-free responses per A·m, prepared: (n_components, n_delays, n_channels, n_times)."""
     n, unit = len(brain.common), 1e-8
     at = SPACING_S * (1 + np.arange(n * len(delays_s)))
     amplitudes = unit * np.repeat(np.eye(n), len(delays_s), axis=0)
@@ -143,10 +145,10 @@ def _prepared_responses(
 
 
 def _neighbours(config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, common: np.ndarray) -> np.ndarray:
-    """Return what the trials before and after, and the filters, add to a window on average: (n_channels, n_times) volts.
+    """Return what neighbouring trials and the filters add to a window on average: (n_channels, n_times) volts.
 
-    common: the common response alone, as a window, its latency averaged out. It is what a train of featureless trials has
-    beyond it.
+    common: the common response alone, as a window, its latency averaged out. It is what a train of featureless trials
+    has beyond it.
     """
     onsets = SPACING_S + config.soa_s * np.arange(max(60, int(60 / config.soa_s)))
     onsets = onsets + config.soa_jitter_s * np.random.default_rng(0).uniform(-1, 1, len(onsets))
@@ -178,7 +180,8 @@ def _cosines(n_times: int, rate: float) -> np.ndarray:
 def _spatial_filters(noise: np.ndarray, responses: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
     """Return at most MAX_SPATIAL filters (n_kept, n_channels) that whiten the noise and hold most of the responses.
 
-    noise: (n, n_channels, n_times). responses: (n_components, n_channels, n_times). amplitudes: (n_scenes, n_components).
+    noise: (n, n_channels, n_times). responses: (n_components, n_channels, n_times). amplitudes: (n_scenes,
+    n_components).
     """
     n_channels = noise.shape[1]
     flat = noise.transpose(1, 0, 2).reshape(n_channels, -1)
