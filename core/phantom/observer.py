@@ -1,7 +1,7 @@
 """The ideal observer: the matched filter that knows the phantom's forward model, the ceiling for any decoder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,10 +82,11 @@ def fit_observer(
 
     The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together,
     that of rest shrunk towards its diagonal, and that of the responses' variability as the forward model has it.
-    To score a null recording, fit at the SNR it is the null of: at 0 all scenes of the gallery are one and tie.
+    At an SNR of 0 all scenes of the gallery would be one and tie, so the observer then expects the default SNR: it looks
+    for what the null does not hold.
     Raises ValueError where `cut` leaves out a noise-free window.
     """
-    brain = build_brain(config)
+    brain = build_brain(config if config.snr > 0 else replace(config, snr=BrainConfig.snr))
     amplitudes = brain.common + brain.features(gallery)
     rate = prepare(simulate_rest(config, 12.0, seed)).sfreq
     jitter_s = float(np.hypot(0.001 * config.latency_jitter_ms, 1 / rate / np.sqrt(12)))
