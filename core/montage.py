@@ -37,7 +37,7 @@ _SUFFIX = re.compile(r"[-_ ./:](?:ref\d*|le|re|a1|a2|a1a2|m1|m2|ar|avg|av|car|cl
 _COUNTER = re.compile(r"-\d+$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelMap:
     """How target channels come from a recording's: `matrix` float32 (n_target, n_source), and what was done.
 

@@ -16,7 +16,7 @@ _IQR_OF_NORMAL = 1.3489795
 _MOST_VALUES = 4_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normaliser:
     """What was fitted on training windows, all float32: `center` and `scale` (n_channels,), `whitener` (n_channels)².
 

@@ -23,7 +23,7 @@ class Event:
     label: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """EEG with everything needed to read it: `data` float32 (n_channels, n_times) in volts, `sfreq` in Hz.
 
@@ -156,7 +156,12 @@ def describe(recording: Recording) -> str:
     else:
         lines.append("events: none")
     lines += [f"{key}: {source[key]}" for key in ("units", "reference", "montage") if source.get(key)]
-    lines += [f"dropped {name}: {reason}" for name, reason in dict(source.get("dropped", {})).items()]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in dict(source.get("dropped", {})).items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+        lines.append(f"dropped {', '.join(names[:12])}{more}: {reason}")
     lines += [f"repaired: {sentence}" for sentence in source.get("repaired", [])]
     lines += [f"note: {sentence}" for sentence in source.get("notes", [])]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .preprocessing import PreprocessingConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """Windows cut from a recording: `data` float32 (n_kept, n_channels, n_times).
 

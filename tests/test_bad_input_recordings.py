@@ -235,3 +235,15 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         save_recording(Recording(recording.data, SFREQ, recording.ch_names, source={"x": float("nan")}), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.safetensors"]
+
+
+def test_a_brainvision_header_may_only_name_files_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "r.vhdr"
+    path.write_text("Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFile=../../secret.eeg\n")
+    with pytest.raises(ValueError, match="not the name of a file beside it"):
+        load_recording(path)
+
+
+def test_another_programs_csv_is_named_as_such(shared_data: Path) -> None:
+    with pytest.raises(ValueError, match=r"not a muse-lsl CSV: its header is .'TimeStamp', 'Delta_TP9'"):
+        load_recording(shared_data / "eeg_formats/muse_csv/eeglab_testmusemonitor.csv")

@@ -24,6 +24,8 @@ def read_brainvision(path: Path) -> Signals:
         lines = [line for line in text.splitlines() if line.strip().lower().startswith(f"{key.lower()}=")]
         if lines:
             name = lines[0].split("=", 1)[1].strip().replace("$b", path.stem)
+            if Path(name).name != name:
+                raise ValueError(f"{path}: its {key} {name!r} is not the name of a file beside it")
             beside = path.parent / name
             if not beside.is_file():
                 raise FileNotFoundError(

@@ -94,8 +94,8 @@ def _events_in(values: np.ndarray, signals: Signals, *, every_sample: bool) -> l
         # some amplifiers rest at a non-zero code: what it holds most of the time is rest, not an event
         seen, counts = np.unique(codes, return_counts=True)
         rest = int(seen[counts.argmax()]) if counts.max() > codes.size / 2 else 0
-        if rest > 0 and signals.stim_mask is not None:
-            codes = codes & ~rest
+        if rest > 0 and rest & 0xFF == 0 and signals.stim_mask is not None:
+            codes = codes & ~rest  # BioSemi's unused upper byte, all ones at rest
             rest = 0
         changed = np.flatnonzero(np.diff(codes)) + 1
         onsets = changed[(codes[changed] != rest) & (codes[changed] != 0)]

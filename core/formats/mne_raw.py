@@ -58,9 +58,9 @@ def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
     data = np.asarray(raw.get_data(verbose="ERROR"), dtype=np.float64)
     sfreq, n_times = float(raw.info["sfreq"]), data.shape[1]
     events, edges = [], set()
-    for annotation in raw.annotations:
-        onset = float(annotation["onset"]) - raw.first_time
-        label, duration = str(annotation["description"]), float(annotation["duration"])
+    marks = raw.annotations
+    for absolute, length, text in zip(marks.onset, marks.duration, marks.description, strict=True):
+        onset, duration, label = float(absolute) - raw.first_time, float(length), str(text)
         if label.lower().startswith(_BOUNDARIES):
             edges.add(round(onset * sfreq))
             if label.lower() == "bad_acq_skip":

@@ -27,8 +27,6 @@ def read_muse(path: Path) -> Signals:
     """
     header, table = _read_table(path)
     lowered = [name.lower() for name in header]
-    if "timestamps" not in lowered or len(header) < 2:
-        raise ValueError(f"{path}: not a muse-lsl CSV: its header is {header[:8]}, without a 'timestamps' column")
     stamps = table[:, lowered.index("timestamps")]
     if len(stamps) < 2 or not np.isfinite(stamps).all():
         raise ValueError(f"{path}: its timestamps column has {np.isfinite(stamps).sum()} numbers in {len(stamps)} rows")
@@ -76,6 +74,9 @@ def _read_table(path: Path) -> tuple[list[str], np.ndarray]:
         raise ValueError(f"{path}: not a text file, so not a CSV: {error.reason} at byte {error.start}") from error
     first, _, rest = decoded.partition("\n")
     header = [name.strip() for name in first.split(",")]
+    if "timestamps" not in [name.lower() for name in header] or len(header) < 2:
+        shown = [name[:40] for name in header[:8]]
+        raise ValueError(f"{path}: not a muse-lsl CSV: its header is {shown}, without a 'timestamps' column")
     if not rest.strip():
         raise ValueError(f"{path}: a header and no rows")
     try:
