@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.encoders.linear import Linear, LinearConfig
-from core.encoders.ridge import fit_ridge
+from core.encoders.ridge import choose_alpha, fit_ridge
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 
@@ -87,6 +87,29 @@ def test_many_targets_are_scored_in_pieces_alike(problem, monkeypatch):
     pieces = fit_ridge(x, y, ALPHAS), fit_ridge(x, y, ALPHAS, groups)
     for a, b in zip(whole, pieces, strict=True):
         assert a.errors == pytest.approx(b.errors)
+
+
+def test_features_that_need_no_fit_give_the_same_alpha_as_the_shortcut(problem):
+    x, y = (torch.tensor(values) for values in problem)
+    groups = torch.arange(len(x)) % 4
+    fit = fit_ridge(x, y, ALPHAS, groups)
+    alpha, errors = choose_alpha(lambda out: x, y, groups, ALPHAS)
+    assert alpha == fit.alpha
+    assert errors == pytest.approx(fit.errors)
+
+
+def test_features_fitted_to_the_targets_ask_for_more_shrinkage_when_refitted():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 60, generator=generator, dtype=torch.double)
+    y = torch.randn(80, 1, generator=generator, dtype=torch.double)
+    groups = torch.arange(80) % 5
+
+    def features_without(out):
+        """Project on the directions that go with the targets of the rows kept: on noise, pure overfitting."""
+        return x * (x[~out].mT @ y[~out])[:, 0] / 10
+
+    leaking = fit_ridge(features_without(torch.zeros(80, dtype=torch.bool)), y, groups=groups)
+    assert choose_alpha(features_without, y, groups)[0] > leaking.alpha
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Ridge regression in closed form, its strength chosen by cross-validation that needs no refitting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +83,30 @@ def held_out_error(scores: Tensor, shrink: Tensor, inner: Tensor, y: Tensor, gro
             residual = y[member, columns] - own @ (shrink[:, None] * inner[:, columns])
             total += float(torch.linalg.lu_solve(*factor, residual).square().sum())
     return total / (n * k)
+
+
+@torch.no_grad()
+def choose_alpha(
+    features_without: Callable[[Tensor], Tensor], y: Tensor, groups: Tensor, alphas: Sequence[float] = ALPHAS
+) -> tuple[float, tuple[float, ...]]:
+    """Return the best alpha, and the mean squared error of each, where the features themselves are fitted to the data.
+
+    `features_without` takes a mask (n,) of rows to leave out and returns the features (n, d) of all rows from a
+    backbone fitted to the others. `fit_ridge` alone would see features that already know the left-out targets, and
+    choose too little shrinkage. y is (n, k), groups (n,); each group is left out once. Raises ValueError as `fit_ridge`
+    does.
+    """
+    y, groups = torch.as_tensor(y).double(), torch.as_tensor(groups)
+    errors = torch.zeros(len(alphas), dtype=torch.float64)
+    for group in torch.unique(groups):
+        out = groups == group
+        x = torch.as_tensor(features_without(out)).double()
+        check(x, y, alphas, groups)
+        for index, alpha in enumerate(alphas):
+            fit = fit_ridge(x[~out], y[~out], [alpha])
+            errors[index] += (x[out] @ fit.weights + fit.bias - y[out]).square().sum()
+    errors /= y.numel()
+    return float(alphas[int(errors.argmin())]), tuple(errors.tolist())
 
 
 def check(x: Tensor, y: Tensor, alphas: Sequence[float], groups: Tensor | None) -> None:
