@@ -82,9 +82,9 @@ def fit_observer(
 
     The noise-free responses go through the same `prepare` and `cut`; the covariance is of space and time together,
     that of rest shrunk towards its diagonal, and that of the responses' variability as the forward model has it.
-    At an SNR of 0 all scenes of the gallery would be one and tie, so the observer then expects the default SNR: it looks
-    for what the null does not hold.
-    Raises ValueError where `cut` leaves out a noise-free window.
+    At an SNR of 0 all scenes of the gallery would be one and tie, so the observer then expects the default SNR: it
+    looks for what the null does not hold. Blinks make the noise heavy-tailed, which a matched filter takes as Gaussian:
+    the ceiling is that of linear filtering. Raises ValueError where `cut` leaves out a noise-free window.
     """
     brain = build_brain(config if config.snr > 0 else replace(config, snr=BrainConfig.snr))
     amplitudes = brain.common + brain.features(gallery)
