@@ -51,6 +51,7 @@ def decode(
     average: bool = False,
     strength: float = 1.0,
     restore_spread: float = 1.0,
+    recall: bool = True,
     encode_prompts: EncodePrompts | None = None,
     prompts: Sequence[str] | None = None,
 ) -> Conditioning:
@@ -70,6 +71,7 @@ def decode(
         space=space,
         strength=strength,
         restore_spread=restore_spread,
+        recall=recall,
         encode_prompts=encode_prompts,
         prompts=prompts,
     )
@@ -83,13 +85,15 @@ def condition(
     space: str | None = None,
     strength: float = 1.0,
     restore_spread: float = 1.0,
+    recall: bool = True,
     encode_prompts: EncodePrompts | None = None,
     prompts: Sequence[str] | None = None,
 ) -> Conditioning:
     """Encode normalised windows and turn one head's output into conditioning.
 
     eeg: (batch, channels, times), normalised as the encoder's preprocessing says. strength: 0 gives the train mean, 1 what was decoded.
-    restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. encode_prompts: the host's text encoder, needed
+    restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull the answer among the training targets
+    (`Head.recall`). encode_prompts: the host's text encoder, needed
     to turn a `prompts` head's weights into a context; without it only weights are returned. prompts: a rewording
     of the head's prompts, same number and order.
 
@@ -116,7 +120,8 @@ def condition(
         )
     report = _concept_report(head, predicted, confidence)
     mean = head.target_mean[None]
-    wide = torch.lerp(predicted, head.restore_spread(predicted), restore_spread)
+    recalled = head.recall(predicted) if recall else predicted
+    wide = torch.lerp(recalled, head.restore_spread(recalled), restore_spread)
     negative = Conditioning(head.config.space, **_tensors(head, mean))
     return Conditioning(**_tensors(head, mean + strength * (wide - mean)), negative=negative, report=report, **shared)
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .spaces import find_space, n_values, shape_in, unpack
 
@@ -12,6 +13,7 @@ HEAD_KINDS = ("prompts", "positions", "linear", "basis")
 MAX_PROMPTS = 10_000
 MAX_RANK = 4096
 MAX_CONCEPTS = 100_000
+RECALL_TEMPERATURES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.085, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Head(nn.Module):
     spread_gain: Tensor
     basis: Tensor
     gallery: Tensor
+    recall_temperature: Tensor
     temperature: Tensor
 
     def __init__(self, config: HeadConfig, n_tokens: int, width: int):
@@ -128,6 +131,7 @@ class Head(nn.Module):
         self.register_buffer("target_spread", torch.ones(n_coordinates))
         self.register_buffer("spread_gain", torch.ones(n_coordinates))
         self.register_buffer("gallery", torch.zeros(len(config.concepts), n_coordinates))
+        self.register_buffer("recall_temperature", torch.zeros(()))
         if config.kind == "basis":
             self.register_buffer("basis", torch.zeros(n_coordinates, config.n_values))
 
@@ -155,6 +159,18 @@ class Head(nn.Module):
         """
         found = self.coordinates(flat)
         return found / self.target_spread if self.config.kind == "basis" else found
+
+    def recall(self, flat: Tensor) -> Tensor:
+        """Return the mean of the gallery's targets, weighted by their likeness to flat predictions (batch, n_values).
+
+        Regression answers between targets, where no text ever lies; this pulls the answer back among them, as one step of a modern
+        Hopfield network does (Ramsauer et al., ICLR 2021). A head without a gallery, or not yet calibrated, returns `flat` itself.
+        """
+        if not self.config.concepts or not self.recall_temperature > 0:
+            return flat
+        likeness = F.normalize(self.comparable(flat), dim=-1) @ F.normalize(self.gallery, dim=-1).T
+        recalled = torch.softmax(likeness / self.recall_temperature, dim=-1) @ self.gallery
+        return self.from_coordinates(recalled * self.target_spread if self.config.kind == "basis" else recalled)
 
     def restore_spread(self, flat: Tensor) -> Tensor:
         """Widen flat predictions around the train mean to the spread the targets had; shapes as `coordinates`."""
@@ -197,8 +213,21 @@ class Head(nn.Module):
         self.target_spread.copy_(spread.clamp(min=spread.max() * 1e-4))
 
     @torch.no_grad()
+    def fit_recall(self, predicted: Tensor, targets: Tensor) -> None:
+        """Set `recall_temperature` to the one whose recalled answers are most alike their targets, on held-out data (n, n_values)."""
+        if not self.config.concepts:
+            return
+        wanted, best = self.comparable(targets), -torch.inf
+        for temperature in RECALL_TEMPERATURES:
+            self.recall_temperature.fill_(temperature)
+            alike = F.cosine_similarity(self.comparable(self.recall(predicted)), wanted, dim=-1).mean()
+            if alike > best:
+                best, chosen = alike, temperature
+        self.recall_temperature.fill_(chosen)
+
+    @torch.no_grad()
     def fit_spread_gain(self, predicted: Tensor, targets: Tensor, at_most: float = 3.0) -> None:
-        """Set `spread_gain` from held-out predictions and their targets, both (n, n_values).
+        """Set `spread_gain` from held-out predictions, recalled where they will be, and their targets, both (n, n_values).
 
         Gains lie in [1, at_most]: a component that is not decoded at all must not be blown up to the targets' spread.
         """

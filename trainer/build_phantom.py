@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from core.files import write_atomically
 from core.phantom.scenes import split_scenes
@@ -42,7 +43,7 @@ def main() -> None:
 
     def finish(part: str, model, **found: object) -> None:
         """Keep a trained part and its figures, so that a later call goes on from here."""
-        model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else torch.save(model.state_dict(), work / part)
+        model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else save_file(model.state_dict(), work / part)
         figures.update(found)
         with write_atomically(work / "figures.json") as beside:
             beside.write_text(json.dumps(figures, indent=2))
@@ -81,7 +82,6 @@ def latents_and_states(work: Path, tokenizer):
 def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
     """Write the world in half precision beside `out`, then put it in its place."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-    from safetensors.torch import save_file
     from transformers import CLIPTextModel
 
     pipeline = StableDiffusionPipeline(
@@ -97,7 +97,7 @@ def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
     beside = out.with_name(out.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(beside)
-    judge = torch.load(work / "judge", weights_only=True)
+    judge = load_file(work / "judge")
     save_file({name: tensor.half() for name, tensor in judge.items()}, beside / "judge.safetensors")
     (beside / "phantom.json").write_text(json.dumps({"name": "phantom", "simulated": True, **figures}, indent=2) + "\n")
     shutil.rmtree(out, ignore_errors=True)

@@ -17,7 +17,7 @@ MIN_TRIALS = 10  # fewer say nothing about probabilities
 
 
 def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials, targets: dict[str, Target]) -> None:
-    """Set spread gain, temperature and confidence of every head from raw outputs (n, ·) on trials it was not trained on.
+    """Set recall, spread gain, temperature and confidence of every head from raw outputs (n, ·) on trials it was not trained on.
 
     Being right means: the most likely prompt is the label's, or among the held-out trials' distinct targets the nearest is the trial's
     own. With fewer than ten trials nothing is set.
@@ -37,7 +37,9 @@ def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials,
             if len(distinct) < 2:
                 continue
             gallery = targets[space].values[torch.from_numpy(distinct)]
-            head.fit_spread_gain(output, targets[space].values[torch.from_numpy(rows)])
+            wanted = targets[space].values[torch.from_numpy(rows)]
+            head.fit_recall(output, wanted)
+            head.fit_spread_gain(head.recall(output), wanted)
             found = similarities(head.comparable(output), head.comparable(gallery))
             right, n_way = found.argmax(-1) == torch.from_numpy(index.reshape(-1)), len(distinct)
         encoder.confidence[space] = fit_confidence(confidence_score(head, output), right, 1 / n_way)

@@ -129,7 +129,7 @@ def spread_section(head: Head, predicted: Tensor, targets: Tensor) -> dict:
     """Return how far regression shrank the predictions: their spread over the targets', before and after restoration."""
     wanted = head.coordinates(targets).std(0).square().sum().sqrt()
     found = head.coordinates(predicted).std(0).square().sum().sqrt()
-    wide = head.coordinates(head.restore_spread(predicted)).std(0).square().sum().sqrt()
+    wide = head.coordinates(head.restore_spread(head.recall(predicted))).std(0).square().sum().sqrt()
     mean_error = torch.nn.functional.mse_loss(head.target_mean.expand_as(targets), targets)
     return {
         "spread over targets' spread": (found / wanted).item(),
