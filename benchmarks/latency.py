@@ -31,7 +31,15 @@ def main() -> None:
     """Time decode() over fresh one-second recordings and print one JSON object."""
     ch_names = MONTAGES["epoc-14"]
     config = PreprocessingConfig(
-        ch_names=ch_names, sfreq=128.0, tmin=0.0, tmax=1.0, l_freq=0.5, h_freq=40.0, notch=(50.0,), reference="average", clip=10.0
+        ch_names=ch_names,
+        sfreq=128.0,
+        tmin=0.0,
+        tmax=1.0,
+        l_freq=0.5,
+        h_freq=40.0,
+        notch=(50.0,),
+        reference="average",
+        clip=10.0,
     )
     settings = {"n_channels": 14, "n_times": 128, "kernel": 13, "pool": 17, "stride": 4, "n_filters": 32}
     head = HeadConfig("prompts", "prompts", prompts=tuple(f"prompt {i}" for i in range(40)))

@@ -2,8 +2,8 @@
 
     python benchmarks/phantom.py [--seeds 3] [--montage epoc-14]
 
-Each seed is another simulated person, another order and noise, and another training. Intervals are 95 % bootstrap intervals of the mean
-over all seeds' test trials, resampled within seeds.
+Each seed is another simulated person, another order and noise, and another training. Intervals are 95 % bootstrap
+intervals of the mean over all seeds' test trials, resampled within seeds.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""EEG to what diffusion models understand: recordings, encoders, conditioning. No host, no user interface, no trainer."""
+"""EEG to what diffusion models understand. No host, no user interface, no trainer."""

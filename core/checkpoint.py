@@ -23,11 +23,12 @@ MAX_HEADER_BYTES = 32 << 20
 
 
 class EegEncoder(nn.Module):
-    """Everything between a recording and a target space: normalised eeg (batch, channels, times) → one output for each head.
+    """Everything between a recording and a target space: normalised eeg (batch, channels, times) → one output for each
+    head.
 
-    preprocessing, normaliser: replayed on whatever recording comes in. architecture, config: the backbone's registry name and config.
-    heads: one config for each target space, the first is the main one. spectrogram: for backbones that read pictures. confidence:
-    one calibration for each space. card: what a user should know, plain JSON.
+    preprocessing, normaliser: replayed on whatever recording comes in. architecture, config: the backbone's registry
+    name and config. heads: one config for each target space, the first is the main one. spectrogram: for backbones
+    that read pictures. confidence: one calibration for each space. card: what a user should know, plain JSON.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class EegEncoder(nn.Module):
             needs = "needs a spectrogram" if spectrogram is None else "reads eeg and takes no spectrogram"
             raise ValueError(f"the architecture {architecture!r} {needs}")
         if len({head.space for head in heads}) != len(heads) or not heads:
-            raise ValueError(f"an encoder needs at least one head and one head a space, not {[head.space for head in heads]}")
+            raise ValueError(
+                f"an encoder needs at least one head and one head a space, not {[head.space for head in heads]}"
+            )
         self.preprocessing = preprocessing
         self.normaliser = normaliser
         self.architecture = architecture
@@ -79,7 +82,8 @@ class EegEncoder(nn.Module):
         lines = [
             self.card.get("name", "EEG encoder"),
             f"heads: {', '.join(self.spaces)} · architecture: {self.architecture}",
-            f"channels: {', '.join(config.ch_names)} at {config.sfreq:g} Hz, window {config.tmin:g} to {config.tmax:g} s",
+            f"channels: {', '.join(config.ch_names)} at {config.sfreq:g} Hz, "
+            f"window {config.tmin:g} to {config.tmax:g} s",
         ]
         shown = ("summary", "data", "subject", "licence", "credit", "split", "created_with")
         lines += [f"{key.replace('_', ' ')}: {self.card[key]}" for key in shown if self.card.get(key)]
@@ -122,8 +126,8 @@ def save_encoder(encoder: EegEncoder, path: str | Path) -> None:
 def read_header(path: str | Path) -> dict:
     """Return an encoder file's header as a dict, without reading its tensors.
 
-    Raises FileNotFoundError, or ValueError for a file that is no safetensors file, is cut short, holds no encoder, or was
-    written by a newer version.
+    Raises FileNotFoundError, or ValueError for a file that is no safetensors file, is cut short, holds no encoder, or
+    was written by a newer version.
     """
     path = Path(path)
     if not path.is_file():
@@ -133,7 +137,9 @@ def read_header(path: str | Path) -> dict:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if not 2 <= length <= min(size - 8, MAX_HEADER_BYTES):
-            raise ValueError(f"{path.name} is not an encoder file: its header claims {length} of the file's {size} bytes")
+            raise ValueError(
+                f"{path.name} is not an encoder file: its header claims {length} of the file's {size} bytes"
+            )
         try:
             described = json.loads(file.read(length))
             header = json.loads(described["__metadata__"][HEADER_KEY])
@@ -142,12 +148,18 @@ def read_header(path: str | Path) -> dict:
             raise ValueError(f"{path.name} is not an encoder file: its header is nested too deeply") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path.name} is not an encoder file: it holds no readable {HEADER_KEY!r} header (a checkpoint or a LoRA?)"
+                f"{path.name} is not an encoder file: it holds no readable {HEADER_KEY!r} header "
+                "(is it a checkpoint or a LoRA?)"
             ) from error
     if not isinstance(version, int) or version < 1:
-        raise ValueError(f"{path.name} has format version {version!r}; expected a whole number from 1 to {FORMAT_VERSION}")
+        raise ValueError(
+            f"{path.name} has format version {version!r}; expected a whole number from 1 to {FORMAT_VERSION}"
+        )
     if version > FORMAT_VERSION:
-        raise ValueError(f"{path.name} was written by a newer sd-eeg (format {version}, this one reads {FORMAT_VERSION}); update sd-eeg")
+        raise ValueError(
+            f"{path.name} was written by a newer sd-eeg (format {version}, this one reads {FORMAT_VERSION}); "
+            "update sd-eeg"
+        )
     return header
 
 
@@ -169,9 +181,9 @@ def _from_json(made: type, values: object, what: str):
 def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEncoder:
     """Load an encoder from its file, in eval mode.
 
-    Raises FileNotFoundError, or ValueError saying what is wrong: not an encoder file, cut short, from a newer version, an unknown
-    architecture, or tensors that are missing or do not have the shapes the config asks for. Nothing larger than the file
-    is allocated before its shapes have been checked, and nothing in it is executed.
+    Raises FileNotFoundError, or ValueError saying what is wrong: not an encoder file, cut short, from a newer version,
+    an unknown architecture, or tensors that are missing or do not have the shapes the config asks for. Nothing larger
+    than the file is allocated before its shapes have been checked, and nothing in it is executed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -204,17 +216,23 @@ def _parts_of(header: dict) -> dict:
         "config": config_from_dict(str(header.get("architecture")), header.get("config")),  # type: ignore[arg-type]
         "spectrogram": None if spectrogram is None else _from_json(SpectrogramConfig, spectrogram, "spectrogram"),
         "heads": [_from_json(HeadConfig, head, "head") for head in header["heads"]],
-        "confidence": {str(space): _from_json(Confidence, fitted, "confidence") for space, fitted in confidence.items()},
+        "confidence": {
+            str(space): _from_json(Confidence, fitted, "confidence") for space, fitted in confidence.items()
+        },
         "card": card,
     }
 
 
 def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict) -> None:
-    """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates nothing."""
+    """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates
+    nothing.
+    """
     n_channels = len(parts["preprocessing"].ch_names)
     flat = Normaliser(np.zeros(0), np.zeros(0))
     with torch.device("meta"):
-        wanted = {f"model.{name}": tuple(t.shape) for name, t in EegEncoder(**parts, normaliser=flat).state_dict().items()}
+        wanted = {
+            f"model.{name}": tuple(t.shape) for name, t in EegEncoder(**parts, normaliser=flat).state_dict().items()
+        }
     wanted |= {"normaliser.center": (n_channels,), "normaliser.scale": (n_channels,)}
     if parts["preprocessing"].whitening != "none":
         wanted["normaliser.whitener"] = (n_channels, n_channels)

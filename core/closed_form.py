@@ -1,4 +1,6 @@
-"""Fitting an encoder without gradient descent: the backbone's buffers from the data, the head's linear map by ridge regression."""
+"""Fitting an encoder without gradient descent: the backbone's buffers from the data, the head's linear map by ridge
+regression.
+"""
 
 from collections.abc import Callable
 
@@ -8,12 +10,12 @@ from torch.nn import functional as F
 
 from .checkpoint import EegEncoder
 from .encoders.linear import Linear
-from .encoders.ridge import fit_ridge
+from .encoders.ridge import choose_alpha, fit_ridge
 from .encoders.tangent import Tangent, fit_tangent
 from .heads import Head
 
 CLOSED_FORM = ("linear", "tangent")
-ALPHAS = tuple(10 ** (power / 3) for power in range(-9, 25))  # a third of a decade apart
+ALPHAS = tuple(10 ** (power / 2) for power in range(-6, 17))  # half a decade apart
 TEMPERATURES = torch.logspace(-2, 1, 61)
 
 
@@ -23,29 +25,50 @@ def fit_closed_form(
 ) -> dict[str, float]:
     """Fit the backbone's buffers and every head of an encoder whose architecture has no trained parameters.
 
-    eeg: (n, channels, times), normalised. label: (n,), class numbers. targets: for each regression space (n, n_values); a `prompts` head
-    takes the labels. groups: (n,), rows that are left out together when the ridge's strength is chosen (runs or pictures).
+    eeg: (n, channels, times), normalised. label: (n,), class numbers. targets: for each regression space (n,
+    n_values); a `prompts` head takes the labels. groups: (n,), rows that are left out together when the ridge's
+    strength is chosen (runs or pictures).
 
-    Returns the chosen strength for each space. Raises ValueError for an architecture that needs gradient descent or a head with a projector.
+    Returns the chosen strength for each space. Raises ValueError for an architecture that needs gradient descent or a
+    head with a projector.
     """
     if encoder.architecture not in CLOSED_FORM:
-        raise ValueError(f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(CLOSED_FORM)}")
+        raise ValueError(
+            f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(CLOSED_FORM)}"
+        )
+    config, without = encoder.backbone.config, {}
     if isinstance(encoder.backbone, Tangent):
-        encoder.backbone = fit_tangent(eeg, label, encoder.backbone.config)
+        encoder.backbone = fit_tangent(eeg, label, config)
+        for group in [] if groups is None else groups.unique():
+            # The tangent features know their labels, so each group's strength is judged on features fitted without it.
+            without[int(group)] = (
+                fit_tangent(eeg[groups != group], label[groups != group], config)(eeg).flatten(1).double()
+            )
     elif isinstance(encoder.backbone, Linear):
         encoder.backbone.fit(eeg)
     features = encoder.backbone(eeg).flatten(1).double()
     chosen = {}
+
+    def features_without(rows: Tensor) -> Tensor:
+        assert groups is not None
+        return without[int(groups[rows][0])]
+
     for head in encoder.heads:
         assert isinstance(head, Head)
         if head.config.projector or head.config.kind == "positions":
-            raise ValueError(f"the {head.config.space!r} head cannot be fitted in closed form: use kind basis, linear or prompts, no projector")
+            raise ValueError(
+                f"the {head.config.space!r} head cannot be fitted in closed form: "
+                "use kind basis, linear or prompts, without a projector"
+            )
         if head.config.kind == "prompts":
             wanted = F.one_hot(label, len(head.config.prompts)).double()
         else:
             wanted = head.coordinates(targets[head.config.space]).double()
         # Fitted in the targets' own units, so that the strength is chosen for the components that carry their variance.
-        fitted = fit_ridge(features, wanted, ALPHAS, groups)
+        alphas = ALPHAS
+        if without and groups is not None:
+            alphas = (choose_alpha(features_without, wanted, groups, ALPHAS)[0],)
+        fitted = fit_ridge(features, wanted, alphas, groups)
         spread = getattr(head, "target_spread", torch.ones(())).double()
         head.last.weight.copy_((fitted.weights / spread).T.to(head.last.weight.dtype))
         head.last.bias.copy_((fitted.bias / spread).to(head.last.bias.dtype))
@@ -72,6 +95,8 @@ def out_of_fold(fit: Callable[[Tensor], EegEncoder], eeg: Tensor, groups: Tensor
 
 @torch.no_grad()
 def fit_temperature(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the temperature (scalar) with the smallest cross-entropy of held-out logits (n, n_prompts) (Guo et al., ICML 2017)."""
+    """Return the temperature (scalar) with the smallest cross-entropy of held-out logits (n, n_prompts) (Guo et al.,
+    ICML 2017).
+    """
     losses = torch.stack([F.cross_entropy(logits / temperature, label) for temperature in TEMPERATURES])
     return TEMPERATURES[losses.argmin()].to(logits.dtype)

@@ -1,7 +1,10 @@
-"""Conditioning: what an encoder says about a recording, in the tensors diffusion models take, and how it mixes with text."""
+"""Conditioning: what an encoder says about a recording, in the tensors diffusion models take, and how it mixes with
+text.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +15,8 @@ from .heads import Head
 from .preprocessing import windows_of
 from .recording import Recording
 
-# A text encoder as every host has one: prompts in, context (n, tokens, width) and the pooled vector (n, width) or None out.
+# A text encoder as every host has one: prompts in, context (n, tokens, width) and the pooled vector (n, width) or None
+# out.
 EncodePrompts = Callable[[list[str]], tuple[Tensor, Tensor | None]]
 BLEND_MODES = ("lerp", "slerp", "concat")
 
@@ -22,9 +26,9 @@ class Conditioning:
     """Decoded windows in one target space; only the tensors of that space are set.
 
     context: (batch, tokens, width). pooled: (batch, width). image_embeds: (batch, width). picture: latent or saliency
-    (batch, channels, height, width). weights: (batch, n_prompts), one column for each of `prompts`. confidence: (batch,) in
-    [0, 1], or None where the encoder was never calibrated; `chance` is what guessing would get. negative: the train mean in the same
-    tensors, batch 1. report: readable lines.
+    (batch, channels, height, width). weights: (batch, n_prompts), one column for each of `prompts`. confidence:
+    (batch,) in [0, 1], or None where the encoder was never calibrated; `chance` is what guessing would get. negative:
+    the train mean in the same tensors, batch 1. report: readable lines.
     """
 
     space: str
@@ -57,8 +61,9 @@ def decode(
 ) -> Conditioning:
     """Decode windows of a recording with the encoder's own preprocessing.
 
-    label, index, time: which windows (event label, event numbers, or seconds); average: decode their mean. space: which head, by default the
-    main one. The other arguments are those of `condition`. Raises ValueError where the recording does not fit the encoder or holds no such window.
+    label, index, time: which windows (event label, event numbers, or seconds); average: decode their mean. space:
+    which head, by default the main one. The other arguments are those of `condition`. Raises ValueError where the
+    recording does not fit the encoder or holds no such window.
     """
     windows = windows_of(
         recording, encoder.preprocessing, encoder.normaliser, label=label, index=index, time=time, average=average
@@ -91,11 +96,11 @@ def condition(
 ) -> Conditioning:
     """Encode normalised windows and turn one head's output into conditioning.
 
-    eeg: (batch, channels, times), normalised as the encoder's preprocessing says. strength: 0 gives the train mean, 1 what was decoded.
-    restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull the answer among the training targets
-    (`Head.recall`). encode_prompts: the host's text encoder, needed
-    to turn a `prompts` head's weights into a context; without it only weights are returned. prompts: a rewording
-    of the head's prompts, same number and order.
+    eeg: (batch, channels, times), normalised as the encoder's preprocessing says. strength: 0 gives the train mean, 1
+    what was decoded. restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull
+    the answer among the training targets (`Head.recall`). encode_prompts: the host's text encoder, needed to turn a
+    `prompts` head's weights into a context; without it only weights are returned. prompts: a rewording of the head's
+    prompts, same number and order.
 
     Raises ValueError for an unknown space or a rewording that does not match.
     """
@@ -126,7 +131,7 @@ def condition(
     return Conditioning(**_tensors(head, mean + strength * (wide - mean)), negative=negative, report=report, **shared)
 
 
-def _tensors(head: Head, flat: Tensor) -> dict[str, Tensor | None]:
+def _tensors(head: Head, flat: Tensor) -> dict[str, Any]:
     """Return the Conditioning's tensors for flat values (batch, n_values) of a head's space."""
     main, pooled = head.unpack(flat)
     if head.space.kind == "text":
@@ -149,13 +154,15 @@ def reworded(head: Head, prompts: Sequence[str] | None) -> tuple[str, ...]:
 def mix_prompts(weights: Tensor, context: Tensor, pooled: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Mix encoded prompts by weight.
 
-    weights: (batch, n_prompts), each row sums to 1. context: (n_prompts, tokens, width). pooled: (n_prompts, width) or None. Returns
-    (batch, tokens, width) and (batch, width) or None, on the context's device and in its dtype.
+    weights: (batch, n_prompts), each row sums to 1. context: (n_prompts, tokens, width). pooled: (n_prompts, width) or
+    None. Returns (batch, tokens, width) and (batch, width) or None, on the context's device and in its dtype.
 
     Raises ValueError where the number of prompts differs.
     """
     if weights.shape[-1] != len(context):
-        raise ValueError(f"{weights.shape[-1]} prompt weights but {len(context)} encoded prompts; encode each prompt once, in order")
+        raise ValueError(
+            f"{weights.shape[-1]} prompt weights but {len(context)} encoded prompts; encode each prompt once, in order"
+        )
     shares = weights.to(context.device, torch.float32)
     mixed = torch.einsum("bn,ntw->btw", shares, context.float()).to(context.dtype)
     if pooled is None:
@@ -166,9 +173,10 @@ def mix_prompts(weights: Tensor, context: Tensor, pooled: Tensor | None = None) 
 def blend(text: Tensor, eeg: Tensor, amount: float | Tensor, mode: str = "lerp") -> Tensor:
     """Blend a text conditioning with an EEG one.
 
-    text, eeg: (batch or 1, tokens, width) or pooled (batch or 1, width). amount: one number, or one for each row (batch,), for example the
-    confidence; 0 returns `text` itself, bit for bit, 1 the EEG. mode: "lerp", "slerp" (along the arc, lengths mixed) or "concat"
-    (tokens side by side, the EEG's scaled by amount). Where token counts differ, the shorter one is padded by repeating its last token.
+    text, eeg: (batch or 1, tokens, width) or pooled (batch or 1, width). amount: one number, or one for each row
+    (batch,), for example the confidence; 0 returns `text` itself, bit for bit, 1 the EEG. mode: "lerp", "slerp" (along
+    the arc, lengths mixed) or "concat" (tokens side by side, the EEG's scaled by amount). Where token counts differ,
+    the shorter one is padded by repeating its last token.
 
     Raises ValueError for an unknown mode, amounts outside [0, 1], or widths that differ.
     """
@@ -176,7 +184,8 @@ def blend(text: Tensor, eeg: Tensor, amount: float | Tensor, mode: str = "lerp")
         raise ValueError(f"no blend mode {mode!r}; known: {', '.join(BLEND_MODES)}")
     if text.shape[-1] != eeg.shape[-1] or text.ndim != eeg.ndim:
         raise ValueError(
-            f"text conditioning has shape {tuple(text.shape)}, EEG conditioning {tuple(eeg.shape)}: they are of different model families. "
+            f"text conditioning has shape {tuple(text.shape)}, EEG conditioning {tuple(eeg.shape)}: "
+            "they are of different model families. "
             "Use an encoder whose head fits the model, or one with a `prompts` head"
         )
     share = torch.as_tensor(amount, dtype=torch.float32, device=text.device)
@@ -210,7 +219,9 @@ def _slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
     cosine = ((a * b).sum(-1, keepdim=True) / (length_a * length_b).clamp(min=1e-12)).clamp(-1, 1)
     angle = torch.acos(cosine)
-    arc = torch.sin((1 - share) * angle) * a / length_a.clamp(min=1e-12) + torch.sin(share * angle) * b / length_b.clamp(min=1e-12)
+    arc = torch.sin((1 - share) * angle) * a / length_a.clamp(min=1e-12) + torch.sin(
+        share * angle
+    ) * b / length_b.clamp(min=1e-12)
     along = arc / torch.sin(angle).clamp(min=1e-6) * (length_a + share * (length_b - length_a))
     return torch.where(angle.abs() < 1e-3, a + share * (b - a), along)
 

@@ -13,7 +13,8 @@ from .heads import Head
 class Confidence:
     """Platt's logistic map from a head's own score to the probability of being right (Platt 1999).
 
-    slope, intercept: of the logistic in the score. chance: the accuracy of guessing where it was fitted. n: windows it was fitted on.
+    slope, intercept: of the logistic in the score. chance: the accuracy of guessing where it was fitted. n: windows it
+    was fitted on.
     """
 
     slope: float
@@ -33,7 +34,8 @@ class Confidence:
 def confidence_score(head: Head, predicted: Tensor) -> Tensor:
     """Return the uncalibrated score (batch,) of a head's raw output (batch, n).
 
-    `prompts`: log-odds of the best prompt. With a gallery: cosine similarity to the nearest concept. Otherwise: log size of the deviation from the train mean.
+    `prompts`: log-odds of the best prompt. With a gallery: cosine similarity to the nearest concept. Otherwise: log
+    size of the deviation from the train mean.
     """
     if head.config.kind == "prompts":
         best = head.weights(predicted).max(-1).values
@@ -45,15 +47,17 @@ def confidence_score(head: Head, predicted: Tensor) -> Tensor:
 
 
 def concept_similarity(head: Head, predicted: Tensor) -> Tensor:
-    """Return cosine similarities (batch, n_concepts) of raw predictions to the head's gallery, each around the train mean."""
+    """Return cosine similarities (batch, n_concepts) of raw predictions to the head's gallery, each around the train
+    mean.
+    """
     return F.cosine_similarity(head.comparable(predicted)[:, None], head.gallery[None], dim=-1)
 
 
 def fit_confidence(score: Tensor, right: Tensor, chance: float, steps: int = 50) -> Confidence:
     """Fit the logistic by Newton's method on held-out scores (n,) and whether each was right (n,).
 
-    Uses Platt's smoothed targets, so that a perfect or hopeless decoder stays short of certainty. The slope is never negative: where
-    scores do not tell right from wrong the result is the plain share of right ones.
+    Uses Platt's smoothed targets, so that a perfect or hopeless decoder stays short of certainty. The slope is never
+    negative: where scores do not tell right from wrong the result is the plain share of right ones.
     """
     score, right = score.double(), right.double()
     n_right, n_wrong = right.sum(), (1 - right).sum()

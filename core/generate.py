@@ -14,8 +14,8 @@ NEGATIVES = ("empty", "train-mean")
 def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32):
     """Load a Stable Diffusion 1.x, 2.x or SDXL text-to-image pipeline.
 
-    model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. Returns the diffusers pipeline on `device`.
-    Raises FileNotFoundError or ValueError saying what was found instead.
+    model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. Returns the diffusers pipeline
+    on `device`. Raises FileNotFoundError or ValueError saying what was found instead.
     """
     from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
     from diffusers.utils import logging
@@ -25,13 +25,17 @@ def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = t
     shared = {"dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
     if path.is_file():
         if path.suffix != ".safetensors":
-            raise ValueError(f"{path.name}: only .safetensors checkpoints are read, since others can run code; convert it first")
+            raise ValueError(
+                f"{path.name}: only .safetensors checkpoints are read, since others can run code; convert it first"
+            )
         made = StableDiffusionXLPipeline if _is_sdxl(path) else StableDiffusionPipeline
         extra = {"dtype": dtype} if made is StableDiffusionXLPipeline else shared
         pipeline = made.from_single_file(str(path), **extra)
     elif path.is_dir():
         if not (path / "model_index.json").is_file():
-            raise ValueError(f"{path} is not a diffusers folder (no model_index.json); give its folder or a .safetensors file")
+            raise ValueError(
+                f"{path} is not a diffusers folder (no model_index.json); give its folder or a .safetensors file"
+            )
         is_sdxl = "StableDiffusionXL" in (path / "model_index.json").read_text()
         pipeline = DiffusionPipeline.from_pretrained(str(path), **({"dtype": dtype} if is_sdxl else shared))
     elif str(model).count("/") == 1 and not str(model).startswith((".", "/")):
@@ -56,7 +60,9 @@ def is_sdxl(pipeline) -> bool:
 
 
 def prompt_encoder(pipeline) -> EncodePrompts:
-    """Return the pipeline's own text encoder as a callable: prompts → context (n, tokens, width), pooled (n, width) or None."""
+    """Return the pipeline's own text encoder as a callable: prompts → context (n, tokens, width), pooled (n, width) or
+    None.
+    """
 
     def encode(prompts: list[str]) -> tuple[Tensor, Tensor | None]:
         found = pipeline.encode_prompt(
@@ -85,11 +91,13 @@ def generate(
 ) -> Tensor:
     """Draw one picture for each decoded window.
 
-    conditioning: with a context, and a pooled vector for SDXL. negative: "empty" (the empty prompt) or "train-mean" (the encoder's train mean).
-    init_image: (1 or n, 3, H, W) in [0, 1] starts img2img, where `strength` says how much is redrawn. seed: window i draws its
-    noise from seed + i, whatever the batch. progress: called with the number of pictures done.
+    conditioning: with a context, and a pooled vector for SDXL. negative: "empty" (the empty prompt) or "train-mean"
+    (the encoder's train mean). init_image: (1 or n, 3, H, W) in [0, 1] starts img2img, where `strength` says how much
+    is redrawn. seed: window i draws its noise from seed + i, whatever the batch. progress: called with the number of
+    pictures done.
 
-    Returns pictures (n, 3, H, W) in [0, 1] on the CPU. Raises ValueError naming both shapes where the model cannot take the conditioning.
+    Returns pictures (n, 3, H, W) in [0, 1] on the CPU. Raises ValueError naming both shapes where the model cannot
+    take the conditioning.
     """
     context, pooled = conditioning.context, conditioning.pooled
     if context is None:
@@ -121,7 +129,8 @@ def generate(
             "output_type": "pt",
         }
         if is_sdxl(pipeline):
-            assert pooled is not None and against_pooled is not None
+            assert pooled is not None
+            assert against_pooled is not None
             arguments["pooled_prompt_embeds"] = pooled[rows].to(**place)
             arguments["negative_pooled_prompt_embeds"] = against_pooled.to(**place).expand(len(part), -1)
         if init_image is not None:

@@ -20,11 +20,12 @@ RECALL_TEMPERATURES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.085, 0.1, 0.125, 0.
 class HeadConfig:
     """What a head predicts and how.
 
-    space: a target space's name. kind: "prompts" (weights over `prompts`); "positions" (Braincoder's: a linear map over positions,
-    the width kept); "linear" (all features to all values); "basis" (all features to the `rank` principal components of
-    the training targets). shape: the target's shape where the space leaves it open. projector: width of NICE's residual projector
-    before the last layer, or None. concepts: captions of the training targets that the head keeps as a gallery, for "nearest
-    concepts" and for confidence. Raises ValueError for values that do not go together.
+    space: a target space's name. kind: "prompts" (weights over `prompts`); "positions" (Braincoder's: a linear map
+    over positions, the width kept); "linear" (all features to all values); "basis" (all features to the `rank`
+    principal components of the training targets). shape: the target's shape where the space leaves it open. projector:
+    width of NICE's residual projector before the last layer, or None. concepts: captions of the training targets that
+    the head keeps as a gallery, for "nearest concepts" and for confidence. Raises ValueError for values that do not go
+    together.
     """
 
     space: str
@@ -42,7 +43,9 @@ class HeadConfig:
         if self.shape is not None:
             object.__setattr__(self, "shape", tuple(int(size) for size in self.shape))
             if not self.shape or min(self.shape) < 1 or math.prod(self.shape) > 1 << 26:
-                raise ValueError(f"a head's shape must be positive and hold at most 67 million values, not {self.shape}")
+                raise ValueError(
+                    f"a head's shape must be positive and hold at most 67 million values, not {self.shape}"
+                )
         space = find_space(self.space)
         if self.kind not in HEAD_KINDS:
             raise ValueError(f"no head kind {self.kind!r}; known: {', '.join(HEAD_KINDS)}")
@@ -54,7 +57,9 @@ class HeadConfig:
         else:
             object.__setattr__(self, "shape", shape_in(space, self.shape))
         if self.kind == "positions" and (space.kind != "text" or space.pooled):
-            raise ValueError(f"a `positions` head speaks text without a pooled vector, not {self.space!r}; use `basis` or `linear`")
+            raise ValueError(
+                f"a `positions` head speaks text without a pooled vector, not {self.space!r}; use `basis` or `linear`"
+            )
         if self.concepts and (self.kind in ("prompts", "positions") or len(self.concepts) > MAX_CONCEPTS):
             raise ValueError(f"only `linear` and `basis` heads keep concepts, at most {MAX_CONCEPTS} of them")
         if self.kind == "basis" and not (self.rank and 1 <= self.rank <= MAX_RANK):
@@ -75,7 +80,9 @@ class HeadConfig:
 
 
 class Projector(nn.Module):
-    """NICE's projector (Song et al., ICLR 2024): linear, residual GELU-linear-dropout, layer norm; (batch, n) → (batch, width)."""
+    """NICE's projector (Song et al., ICLR 2024): linear, residual GELU-linear-dropout, layer norm; (batch, n) →
+    (batch, width).
+    """
 
     def __init__(self, n_features: int, width: int, dropout: float):
         super().__init__()
@@ -92,9 +99,10 @@ class Projector(nn.Module):
 class Head(nn.Module):
     """A head built from its config for tokens (batch, n_tokens, width).
 
-    Buffers hold the training targets' mean and, for `basis`, their principal directions and spread, so that the head starts at the train
-    mean and works in units of the targets' own spread; `set_target` fills them. `spread_gain` widens predictions that regression
-    has shrunk towards the mean; it is fitted on validation data and applied by `restore_spread` only when asked.
+    Buffers hold the training targets' mean and, for `basis`, their principal directions and spread, so that the head
+    starts at the train mean and works in units of the targets' own spread; `set_target` fills them. `spread_gain`
+    widens predictions that regression has shrunk towards the mean; it is fitted on validation data and applied by
+    `restore_spread` only when asked.
     """
 
     target_mean: Tensor
@@ -111,7 +119,8 @@ class Head(nn.Module):
         self.space = find_space(config.space)
         n_features = n_tokens * width
         if config.kind == "positions":
-            tokens, out_width = config.shape or ()
+            assert config.shape is not None
+            tokens, out_width = config.shape
             self.over_positions = nn.Linear(n_tokens, tokens)
             self.over_width = nn.Linear(width, out_width) if width != out_width else nn.Identity()
             self.register_buffer("target_mean", torch.zeros(config.n_values))
@@ -136,26 +145,31 @@ class Head(nn.Module):
             self.register_buffer("basis", torch.zeros(n_coordinates, config.n_values))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits (batch, n_prompts) for `prompts`, else flat predictions (batch, n_values) in the target's own units."""
+        """Return logits (batch, n_prompts) for `prompts`, else flat predictions (batch, n_values) in the target's own
+        units.
+        """
         if self.config.kind == "positions":
             return self.over_width(self.over_positions(tokens.transpose(1, 2)).transpose(1, 2)).flatten(1)
         found = self.last(self.projector(self.dropout(tokens.flatten(1))))
         return found if self.config.kind == "prompts" else self.from_coordinates(found * self.target_spread)
 
     def from_coordinates(self, coordinates: Tensor) -> Tensor:
-        """Return flat predictions (batch, n_values) for deviations from the train mean in the head's own coordinates."""
+        """Return flat predictions (batch, n_values) for deviations from the train mean in the head's coordinates."""
         return self.target_mean + (coordinates @ self.basis if self.config.kind == "basis" else coordinates)
 
     def coordinates(self, flat: Tensor) -> Tensor:
-        """Return deviations from the train mean (batch, n_coordinates) of flat targets or predictions (batch, n_values)."""
+        """Return deviations from the train mean (batch, n_coordinates) of flat targets or predictions (batch,
+        n_values).
+        """
         deviation = flat - self.target_mean
         return deviation @ self.basis.T if self.config.kind == "basis" else deviation
 
     def comparable(self, flat: Tensor) -> Tensor:
-        """Return the vectors (batch, n_coordinates) whose cosine says how alike flat targets or predictions (batch, n_values) are.
+        """Return the vectors (batch, n_coordinates) whose cosine says how alike flat targets or predictions (batch,
+        n_values) are.
 
-        They are deviations from the train mean; those of a `basis` head are in units of each component's spread over the training
-        targets, so that a place that moves every token does not drown a colour that changes one.
+        They are deviations from the train mean; those of a `basis` head are in units of each component's spread over
+        the training targets, so that a place that moves every token does not drown a colour that changes one.
         """
         found = self.coordinates(flat)
         return found / self.target_spread if self.config.kind == "basis" else found
@@ -163,8 +177,9 @@ class Head(nn.Module):
     def recall(self, flat: Tensor) -> Tensor:
         """Return the mean of the gallery's targets, weighted by their likeness to flat predictions (batch, n_values).
 
-        Regression answers between targets, where no text ever lies; this pulls the answer back among them, as one step of a modern
-        Hopfield network does (Ramsauer et al., ICLR 2021). A head without a gallery, or not yet calibrated, returns `flat` itself.
+        Regression answers between targets, where no text ever lies; this pulls the answer back among them, as one step
+        of a modern Hopfield network does (Ramsauer et al., ICLR 2021). A head without a gallery, or not yet
+        calibrated, returns `flat` itself.
         """
         if not self.config.concepts or not self.recall_temperature > 0:
             return flat
@@ -202,7 +217,10 @@ class Head(nn.Module):
         else:
             assert self.config.rank is not None
             if len(targets) <= self.config.rank:
-                raise ValueError(f"a basis of rank {self.config.rank} needs more than that many different targets, not {len(targets)}")
+                raise ValueError(
+                    f"a basis of rank {self.config.rank} needs more than that many different targets, "
+                    f"not {len(targets)}"
+                )
             # The small side's eigenvectors: n targets are far fewer than their values.
             centred = (targets - mean).double()
             variance, vectors = torch.linalg.eigh(centred @ centred.T)
@@ -214,7 +232,9 @@ class Head(nn.Module):
 
     @torch.no_grad()
     def fit_recall(self, predicted: Tensor, targets: Tensor) -> None:
-        """Set `recall_temperature` to the one whose recalled answers are most alike their targets, on held-out data (n, n_values)."""
+        """Set `recall_temperature` to the one whose recalled answers are most alike their targets, on held-out data
+        (n, n_values).
+        """
         if not self.config.concepts:
             return
         wanted, best = self.comparable(targets), -torch.inf
@@ -227,7 +247,8 @@ class Head(nn.Module):
 
     @torch.no_grad()
     def fit_spread_gain(self, predicted: Tensor, targets: Tensor, at_most: float = 3.0) -> None:
-        """Set `spread_gain` from held-out predictions, recalled where they will be, and their targets, both (n, n_values).
+        """Set `spread_gain` from held-out predictions, recalled where they will be, and their targets, both (n,
+        n_values).
 
         Gains lie in [1, at_most]: a component that is not decoded at all must not be blown up to the targets' spread.
         """

@@ -44,17 +44,14 @@ def ranks(scores: Tensor, truth: Tensor | None = None) -> Tensor:
     """
     if scores.ndim != 2:
         raise ValueError(f"scores must be (queries, gallery); got shape {tuple(scores.shape)}")
-    if truth is None:
-        truth = torch.arange(len(scores), device=scores.device)
-    truth = truth.to(scores.device, torch.int64)
-    if truth.shape != scores.shape[:1] or (
-        len(truth) and not 0 <= int(truth.min()) <= int(truth.max()) < scores.shape[1]
-    ):
+    rows = torch.arange(len(scores)) if truth is None else truth
+    rows = rows.to(scores.device, torch.int64)
+    if rows.shape != scores.shape[:1] or (len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < scores.shape[1]):
         raise ValueError(
             f"truth must hold one gallery index (0 to {scores.shape[1] - 1}) for each of the {len(scores)} queries; "
-            f"got shape {tuple(truth.shape)}"
+            f"got shape {tuple(rows.shape)}"
         )
-    own = scores.gather(1, truth[:, None])
+    own = scores.gather(1, rows[:, None])
     return (~(scores < own)).sum(dim=1) - 1
 
 

@@ -8,7 +8,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Family:
-    """A family of diffusion models, told by the width of its cross-attention and of its pooled vector (None: takes none)."""
+    """A family of diffusion models, told by the width of its cross-attention and of its pooled vector (None: takes
+    none).
+    """
 
     name: str
     width: int
@@ -29,9 +31,10 @@ FAMILIES = {
 class Space:
     """A target space.
 
-    kind: "prompts" (weights over prompts), "text" (context, and pooled where the family has it), "image" (an image encoder's
-    vector), "latent" or "picture". shape: of the main tensor without the batch; None where the head's own shape decides.
-    pooled: width of the pooled vector that follows the context, or None. families: keys of FAMILIES that take it.
+    kind: "prompts" (weights over prompts), "text" (context, and pooled where the family has it), "image" (an image
+    encoder's vector), "latent" or "picture". shape: of the main tensor without the batch; None where the head's own
+    shape decides. pooled: width of the pooled vector that follows the context, or None. families: keys of FAMILIES
+    that take it.
     """
 
     name: str
@@ -67,7 +70,9 @@ def find_space(name: str) -> Space:
         return SPACES[name]
     if name.endswith(IMAGE_SUFFIX) and len(name) > len(IMAGE_SUFFIX):
         return Space(name, "image")
-    raise ValueError(f"no target space {name!r}; known: {', '.join(SPACES)}, or <encoder>{IMAGE_SUFFIX} for another image encoder")
+    raise ValueError(
+        f"no target space {name!r}; known: {', '.join(SPACES)}, or <encoder>{IMAGE_SUFFIX} for another image encoder"
+    )
 
 
 def shape_in(space: Space, given: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -90,7 +95,9 @@ def n_values(space: Space, shape: tuple[int, ...]) -> int:
 
 
 def unpack(space: Space, shape: tuple[int, ...], flat: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Split flat targets (batch, n_values) into the main tensor (batch, *shape) and the pooled vector (batch, width) or None."""
+    """Split flat targets (batch, n_values) into the main tensor (batch, *shape) and the pooled vector (batch, width)
+    or None.
+    """
     main, rest = flat.split([math.prod(shape), flat.shape[-1] - math.prod(shape)], dim=-1)
     return main.reshape(-1, *shape), rest if space.pooled else None
 
@@ -102,13 +109,15 @@ def family_of_width(width: int) -> str:
 
 
 def check_fits(context: Tensor, width: int, source: str = "this conditioning") -> None:
-    """Raise ValueError, naming both shapes and what would fit, where a model of cross-attention `width` cannot take `context`.
+    """Raise ValueError, naming both shapes and what would fit, where a model of cross-attention `width` cannot take
+    `context`.
 
     context: (batch, tokens, width).
     """
     if context.ndim != 3 or context.shape[-1] != width:
         found = tuple(context.shape[1:])
         raise ValueError(
-            f"{source} is {' x '.join(map(str, found))}, which fits {family_of_width(found[-1])}; the model takes tokens x {width} "
-            f"({family_of_width(width)}). Load a model of that family, or use an encoder with a `prompts` head, which fits every family"
+            f"{source} is {' x '.join(map(str, found))}, which fits {family_of_width(found[-1])}; "
+            f"the model takes tokens x {width} ({family_of_width(width)}). Load a model of that family, "
+            "or use an encoder with a `prompts` head, which fits every family"
         )

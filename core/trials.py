@@ -1,4 +1,4 @@
-"""Trials: cut EEG together with what was shown, by whom and when, so that every split and leak check can be computed."""
+"""Trials: cut EEG with what was shown, to whom and when, so that every split and leak check can be computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,10 +12,10 @@ COLUMNS = ("image_id", "caption", "subject", "session", "run", "block", "split")
 class Trials:
     """Labelled windows of EEG.
 
-    eeg: float32 (n, n_channels, n_times) in volts, filtered and cut but not yet normalised. label: int64 (n,), an index into
-    `labels`. onset: float64 (n,), seconds from the start of the trial's recording. repeats: int64 (n,), how many presentations
-    a row is the mean of. The other columns are arrays of strings (n,); `split` is "train", "val", "test" or "" where the data set
-    prescribes none.
+    eeg: float32 (n, n_channels, n_times) in volts, filtered and cut but not yet normalised. label: int64 (n,), an
+    index into `labels`. onset: float64 (n,), seconds from the start of the trial's recording. repeats: int64 (n,), how
+    many presentations a row is the mean of. The other columns are arrays of strings (n,); `split` is "train", "val",
+    "test" or "" where the data set prescribes none.
     """
 
     eeg: np.ndarray
@@ -50,7 +50,9 @@ class Trials:
         return replace(self, eeg=np.empty((len(self), 0, 0), dtype=np.float32)).select(chosen)
 
     def groups(self, *columns: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first row of each distinct combination of columns, and for each trial the number of its combination (n,)."""
+        """Return the first row of each distinct combination of columns, and for each trial the number of its
+        combination (n,).
+        """
         keys = list(zip(*(getattr(self, column).tolist() for column in columns), strict=True))
         numbers: dict[tuple, int] = {}
         group = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
@@ -61,8 +63,9 @@ class Trials:
     def average_repeats(self, at_most: int | None = None, seed: int = 0) -> "Trials":
         """Average the presentations of one picture to one subject.
 
-        at_most: size of the groups that are averaged; None averages all of a picture's presentations into one row. The order inside
-        a picture is drawn from `seed`. Rows keep the first member's columns and `repeats` counts the members.
+        at_most: size of the groups that are averaged; None averages all of a picture's presentations into one row. The
+        order inside a picture is drawn from `seed`. Rows keep the first member's columns and `repeats` counts the
+        members.
         """
         _, group = self.groups("subject", "image_id", "split")
         order = np.random.default_rng(seed).permutation(len(self))
@@ -82,13 +85,16 @@ class Trials:
 def build_trials(eeg: np.ndarray, rows: Sequence[dict], labels: Sequence[str] | None = None) -> Trials:
     """Build Trials from windows and one dict a window.
 
-    eeg: float32 (n, n_channels, n_times) in volts. rows: `label` (text) and `onset` (s) are needed; `image_id`, `caption`, `subject`,
-    `session`, `run`, `block`, `split` are text and default to "" (`image_id` and `caption` to the label). labels: their order; by default sorted.
+    eeg: float32 (n, n_channels, n_times) in volts. rows: `label` (text) and `onset` (s) are needed; `image_id`,
+    `caption`, `subject`, `session`, `run`, `block`, `split` are text and default to "" (`image_id` and `caption` to
+    the label). labels: their order; by default sorted.
 
     Raises ValueError where a row has no label or one that `labels` lacks.
     """
     if missing := [i for i, row in enumerate(rows) if not row.get("label")]:
-        raise ValueError(f"rows {missing[:5]} have no 'label'; every trial needs one (say so in the table or the events)")
+        raise ValueError(
+            f"rows {missing[:5]} have no 'label'; every trial needs one (say so in the table or the events)"
+        )
     names = tuple(labels) if labels is not None else tuple(sorted({row["label"] for row in rows}))
     if unknown := sorted({row["label"] for row in rows} - set(names)):
         raise ValueError(f"labels {unknown} are not among {names}")

@@ -1,4 +1,6 @@
-"""Random Stable Diffusion and CLIP models of true widths and tiny depth, made on the spot; for tests only, never shown as models."""
+"""Random Stable Diffusion and CLIP models of true widths and tiny depth, made on the spot; for tests only, never shown
+as models.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,8 @@ def text_config(tokenizer, width: int, projection: int = 512) -> CLIPTextConfig:
 
 def small_vae() -> AutoencoderKL:
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8),
         latent_channels=4, norm_num_groups=4, sample_size=16,
     )  # fmt: skip
 
@@ -38,7 +41,8 @@ def small_sd1(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = new_tokenizer(folder / "words")
     StableDiffusionPipeline(
-        vae=small_vae(), text_encoder=CLIPTextModel(text_config(tokenizer, 768)), tokenizer=tokenizer, unet=small_unet(768),
+        vae=small_vae(), text_encoder=CLIPTextModel(text_config(tokenizer, 768)), tokenizer=tokenizer,
+        unet=small_unet(768),
         scheduler=new_scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder / "sd1")  # fmt: skip
     return folder / "sd1"
@@ -49,7 +53,10 @@ def small_sdxl(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = new_tokenizer(folder / "words")
     unet = small_unet(
-        2048, addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=1280 + 6 * 8
+        2048,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=1280 + 6 * 8,
     )
     StableDiffusionXLPipeline(
         vae=small_vae(), text_encoder=CLIPTextModel(text_config(tokenizer, 768)), tokenizer=tokenizer, unet=unet,

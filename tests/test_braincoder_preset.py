@@ -28,11 +28,15 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Two-second windows of 14 channels at 128 Hz, unfiltered, as Braincoder cuts them; the phantom stands in for a person."""
+    """Two-second windows of 14 channels at 128 Hz, unfiltered, as Braincoder cuts them; the phantom stands in for a
+    person.
+    """
     folder = tmp_path_factory.mktemp("store") / "s"
     phantom = DATASETS["phantom"]
     config = PreprocessingConfig(ch_names=MONTAGES["epoc-14"], sfreq=128.0, tmin=0.0, tmax=2.0, scaling="none")
-    write_store(folder, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False)
+    write_store(
+        folder, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False
+    )
     return folder
 
 
@@ -47,7 +51,12 @@ def test_the_preset_states_the_published_run():
     preset = PRESETS["braincoder"]
     assert (preset.lr, preset.weight_decay, preset.betas, preset.max_norm) == (1e-3, 0.2, (0.96, 0.99), 5.0)
     assert (preset.batch, preset.epochs, preset.seed, preset.loss) == (42, 400, 1123498, "braincoder")
-    assert (preset.encoder, preset.head, preset.spectrogram, preset.space) == ("coatnet", "positions", "braincoder", ("sd1.text",))
+    assert (preset.encoder, preset.head, preset.spectrogram, preset.space) == (
+        "coatnet",
+        "positions",
+        "braincoder",
+        ("sd1.text",),
+    )
 
 
 def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model):
@@ -64,7 +73,8 @@ def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model):
 def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
     first = train(options)
     tuned = train(
-        replace(PRESETS["braincoder-finetune"], data=options.data, out=tmp_path / "tuned", clip=options.clip, finetune=first,
+        replace(PRESETS["braincoder-finetune"], data=options.data, out=tmp_path / "tuned", clip=options.clip,
+            finetune=first,
                 epochs=1, backbone_lr=1e-5)
     )  # fmt: skip
     before, after = load_file(first), load_file(tuned)
@@ -94,6 +104,8 @@ def test_a_store_with_another_window_cannot_be_fine_tuned_on(options, tmp_path):
     first = train(options)
     phantom, other = DATASETS["phantom"], tmp_path / "other"
     config = replace(open_store(options.data).config, tmax=1.0)
-    write_store(other, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False)
+    write_store(
+        other, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False
+    )
     with pytest.raises(ValueError, match=r"trained with tmax 2\.0, the store has 1\.0"):
         train(replace(options, data=other, out=tmp_path / "tuned", finetune=first))

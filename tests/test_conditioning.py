@@ -71,7 +71,9 @@ def test_blending_does_not_change_its_inputs():
 def test_other_families_are_refused_with_both_shapes():
     with pytest.raises(ValueError, match=r"\(1, 77, 768\).*\(1, 77, 2048\)"):
         blend(torch.randn(1, 77, 768), torch.randn(1, 77, 2048), 0.5)
-    with pytest.raises(ValueError, match=r"77 x 768, which fits Stable Diffusion 1\.x; the model takes tokens x 2048 \(SDXL\)"):
+    with pytest.raises(
+        ValueError, match=r"77 x 768, which fits Stable Diffusion 1\.x; the model takes tokens x 2048 \(SDXL\)"
+    ):
         check_fits(torch.randn(1, 77, 768), 2048)
 
 

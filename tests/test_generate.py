@@ -24,7 +24,9 @@ def sdxl(tmp_path_factory):
 def text_conditioning(n: int, width: int = 768, pooled: int | None = None) -> Conditioning:
     torch.manual_seed(3)
     mean = Conditioning("sd1.text", torch.zeros(1, 77, width), torch.zeros(1, pooled) if pooled else None)
-    return Conditioning("sd1.text", torch.randn(n, 77, width), torch.randn(n, pooled) if pooled else None, negative=mean)
+    return Conditioning(
+        "sd1.text", torch.randn(n, 77, width), torch.randn(n, pooled) if pooled else None, negative=mean
+    )
 
 
 def test_one_picture_a_window_and_the_same_whatever_the_batch(sd1):
@@ -32,7 +34,8 @@ def test_one_picture_a_window_and_the_same_whatever_the_batch(sd1):
     together = generate(pipeline, text_conditioning(3), steps=2, batch=3)
     one_by_one = generate(pipeline, text_conditioning(3), steps=2, batch=1)
     assert together.shape == (3, 3, 16, 16)
-    assert (together.min() >= 0) and (together.max() <= 1)
+    assert together.min() >= 0
+    assert together.max() <= 1
     torch.testing.assert_close(together, one_by_one, atol=2e-3, rtol=0)
 
 
@@ -109,7 +112,12 @@ def test_a_single_file_checkpoint_is_refused_unless_it_is_safetensors(tmp_path):
 def test_the_command_writes_a_png_for_each_window(sd1, tmp_path):
     save_encoder(small_encoder(), tmp_path / "e.safetensors")
     save_recording(noise_recording(), tmp_path / "r.safetensors")
-    shared = {"recording": tmp_path / "r.safetensors", "encoder": tmp_path / "e.safetensors", "model": str(sd1), "steps": 2}
+    shared = {
+        "recording": tmp_path / "r.safetensors",
+        "encoder": tmp_path / "e.safetensors",
+        "model": str(sd1),
+        "steps": 2,
+    }
     written = generate_pictures(GenerateOptions(**shared, out=tmp_path / "out", label="face"))
     assert [path.name for path in written] == ["r-000.png", "r-001.png", "r-002.png"]
     blended = generate_pictures(

@@ -18,7 +18,9 @@ PARSERS = {
     "trainer/train.py": lambda arguments: __import__("trainer.train").train.parse_options(arguments),
     "trainer/evaluate.py": lambda arguments: parse_with("trainer.evaluate", "EvaluateOptions", arguments),
     "trainer/generate.py": lambda arguments: parse_with("trainer.generate", "GenerateOptions", arguments),
-    "trainer/cross_validate.py": lambda arguments: parse_with("trainer.cross_validate", "CrossValidateOptions", arguments),
+    "trainer/cross_validate.py": lambda arguments: parse_with(
+        "trainer.cross_validate", "CrossValidateOptions", arguments
+    ),
     "trainer/demo.py": lambda arguments: parse_with("trainer.demo", "DemoOptions", arguments),
 }
 

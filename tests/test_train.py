@@ -53,7 +53,8 @@ def options(store, clip, tmp_path):
 
 
 def as_arguments(options: TrainOptions) -> list[str]:
-    return ["--data", str(options.data), "--out", str(options.out), "--clip", options.clip, "--set", *options.set, "--rank", "4",
+    return ["--data", str(options.data), "--out", str(options.out), "--clip", options.clip, "--set", *options.set,
+            "--rank", "4",
             "--loss", options.loss, "--average", options.average, "--epochs", str(options.epochs), "--batch", "16",
             "--patience", "0"]  # fmt: skip
 
@@ -88,7 +89,9 @@ def test_a_run_leaves_options_metrics_logs_and_an_encoder(options):
     assert any((options.out / "logs").rglob("events.out.tfevents*"))
     encoder = load_encoder(options.out / "encoder.safetensors")
     assert encoder.card["simulated"]
-    assert encoder.card["split"].startswith(split_hash(open_store(options.data).trials(), split_trials(open_store(options.data).trials(), options)))
+    assert encoder.card["split"].startswith(
+        split_hash(open_store(options.data).trials(), split_trials(open_store(options.data).trials(), options))
+    )
     assert encoder.confidence["sd1.text"].chance == pytest.approx(1 / 12)
 
 
@@ -158,7 +161,9 @@ def test_random_averages_follow_from_seed_and_epoch_alone(store):
     config = open_store(store).config
     encoder = small_encoder()
     encoder.preprocessing = config
-    encoder.normaliser = Normaliser(np.zeros(len(config.ch_names), np.float32), np.ones(len(config.ch_names), np.float32))
+    encoder.normaliser = Normaliser(
+        np.zeros(len(config.ch_names), np.float32), np.ones(len(config.ch_names), np.float32)
+    )
     batches = Batches(trials, rows, "random", 16, seed=3)
     first = [(eeg, list(chosen)) for eeg, chosen in batches.epoch(0, encoder)]
     again = [(eeg, list(chosen)) for eeg, chosen in batches.epoch(0, encoder)]

@@ -16,9 +16,9 @@ from .building import encode_ready
 class Batches:
     """The training split, cut into batches.
 
-    rows: trial indices (n,). average: "none", "all" or "random" (each epoch averages a random subset of a picture's repeats, which
-    shows the encoder every level of noise from one repeat to all). seed: with the epoch's number it fixes order and subsets,
-    so that an interrupted run repeats exactly.
+    rows: trial indices (n,). average: "none", "all" or "random" (each epoch averages a random subset of a picture's
+    repeats, which shows the encoder every level of noise from one repeat to all). seed: with the epoch's number it
+    fixes order and subsets, so that an interrupted run repeats exactly.
     """
 
     trials: Trials
@@ -37,10 +37,14 @@ class Batches:
         cuts = np.flatnonzero(np.diff(group[order])) + 1
         return [np.sort(part) for part in np.split(self.rows[order], cuts)]
 
-    def epoch(self, number: int, encoder: EegEncoder, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Yield normalised eeg (batch, channels, times) and the trial whose target each row has, for one process of `world`.
+    def epoch(
+        self, number: int, encoder: EegEncoder, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Yield normalised eeg (batch, channels, times) and the trial whose target each row has, for one process of
+        `world`.
 
-        Every process draws the same number of batches; a last batch of a single row is left out, since batch norm needs two.
+        Every process draws the same number of batches; a last batch of a single row is left out, since batch norm
+        needs two.
         """
         rng = np.random.default_rng([self.seed, number, 17])
         members = self.members

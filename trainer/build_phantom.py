@@ -29,9 +29,11 @@ from trainer.phantom_world.text import encode_captions, new_tokenizer, train_tex
 
 def main() -> None:
     """Train what is missing in the work folder, then assemble the world."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Build the phantom's tiny diffusion world.")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "phantom", help="where the world is written")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "phantom-build", help="finished parts are kept here")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "runs" / "phantom-build", help="finished parts are kept here"
+    )
     parser.add_argument("--vae-steps", type=int, default=2000)
     parser.add_argument("--text-steps", type=int, default=400)
     parser.add_argument("--unet-steps", type=int, default=2500)
@@ -43,7 +45,9 @@ def main() -> None:
 
     def finish(part: str, model, **found: object) -> None:
         """Keep a trained part and its figures, so that a later call goes on from here."""
-        model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else save_file(model.state_dict(), work / part)
+        model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else save_file(
+            model.state_dict(), work / part
+        )
         figures.update(found)
         with write_atomically(work / "figures.json") as beside:
             beside.write_text(json.dumps(figures, indent=2))
@@ -66,7 +70,9 @@ def main() -> None:
 
 
 def latents_and_states(work: Path, tokenizer):
-    """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty state."""
+    """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty
+    state.
+    """
     from diffusers import AutoencoderKL
     from transformers import CLIPTextModel
 
@@ -97,6 +103,10 @@ def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
     beside = out.with_name(out.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(beside)
+    for config in beside.glob("*/config.json"):
+        values = json.loads(config.read_text())
+        values.pop("_name_or_path", None)  # where it was built says nothing to others
+        config.write_text(json.dumps(values, indent=2) + "\n")
     judge = load_file(work / "judge")
     save_file({name: tensor.half() for name, tensor in judge.items()}, beside / "judge.safetensors")
     (beside / "phantom.json").write_text(json.dumps({"name": "phantom", "simulated": True, **figures}, indent=2) + "\n")

@@ -23,7 +23,9 @@ NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory fla
 
 @dataclass(frozen=True)
 class Target:
-    """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials' `column`."""
+    """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
+    `column`.
+    """
 
     values: Tensor
     names: tuple[str, ...]
@@ -37,7 +39,7 @@ class Target:
 
 
 def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[str, Target]:
-    """Return the targets of every regression space of the options, computed once for each distinct caption or picture."""
+    """Return the targets of the options' regression spaces, computed once for each distinct caption or picture."""
     found = {}
     for space in options.space:
         kind = find_space(space).kind
@@ -51,7 +53,8 @@ def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[st
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, object]:
-    """Return `key=value` settings as a dict, values read as whole numbers, numbers, true/false, lists with commas, or text.
+    """Return `key=value` settings as a dict, values read as whole numbers, numbers, true/false, lists with commas, or
+    text.
 
     Raises ValueError for a setting without an equals sign.
     """
@@ -97,7 +100,9 @@ def spectrogram_of(options: TrainOptions, config: PreprocessingConfig) -> Spectr
     return SpectrogramConfig(kind="stft", sfreq=config.sfreq)
 
 
-def backbone_config(options: TrainOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int):
+def backbone_config(
+    options: TrainOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int
+):
     """Return the backbone's config: sizes from the data, everything else from --set.
 
     Raises ValueError for an unknown architecture or setting, listing the known ones.
@@ -112,14 +117,18 @@ def backbone_config(options: TrainOptions, config: PreprocessingConfig, spectrog
     else:
         if spectrogram is not None:
             readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]
-            raise ValueError(f"--encoder {options.encoder} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}")
+            raise ValueError(
+                f"--encoder {options.encoder} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}"
+            )
         sizes = {"n_channels": n_channels, "n_times": config.n_times}
         if options.encoder == "tangent":
             settings.setdefault("n_classes", min(n_classes, 8))
     return config_from_dict(options.encoder, {**settings, **sizes})
 
 
-def head_configs(options: TrainOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray) -> list[HeadConfig]:
+def head_configs(
+    options: TrainOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray
+) -> list[HeadConfig]:
     """Return one head config for each of the options' spaces."""
     heads = []
     for space in options.space:
@@ -149,7 +158,9 @@ def class_prompts(trials: Trials) -> tuple[str, ...]:
     for number, label in enumerate(trials.labels):
         captions = np.unique(trials.caption[trials.label == number])
         if len(captions) > 1:
-            raise ValueError(f"label {label!r} has {len(captions)} captions; a `prompts` head needs one caption a label")
+            raise ValueError(
+                f"label {label!r} has {len(captions)} captions; a `prompts` head needs one caption a label"
+            )
         prompts.append(str(captions[0]) if len(captions) else label)
     return tuple(prompts)
 
@@ -157,10 +168,11 @@ def class_prompts(trials: Trials) -> tuple[str, ...]:
 def build_for(
     trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions, targets: dict[str, Target]
 ) -> EegEncoder:
-    """Return an unfitted encoder for the training trials, its heads holding the training targets' mean, basis and gallery.
+    """Return an unfitted encoder for the training trials, its heads holding the training targets' mean, basis and
+    gallery.
 
-    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials. Raises ValueError
-    where the file's preprocessing or prompts do not match the store.
+    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials.
+    Raises ValueError where the file's preprocessing or prompts do not match the store.
     """
     if options.finetune is not None:
         encoder = load_encoder(options.finetune).requires_grad_(True)
@@ -194,7 +206,8 @@ def _check_same_windows(wanted: PreprocessingConfig, stored: PreprocessingConfig
     for name in names:
         if getattr(wanted, name) != getattr(stored, name):
             raise ValueError(
-                f"the encoder to fine-tune was trained with {name} {getattr(wanted, name)}, the store has {getattr(stored, name)}; "
+                f"the encoder to fine-tune was trained with {name} {getattr(wanted, name)}, "
+                f"the store has {getattr(stored, name)}; "
                 "prepare the store with the encoder's preprocessing"
             )
 

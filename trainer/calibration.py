@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from core.checkpoint import EegEncoder
+from core.closed_form import fit_temperature
 from core.confidence import confidence_score, fit_confidence
 from core.heads import Head
 from core.retrieval import similarities
-from core.closed_form import fit_temperature
 from core.trials import Trials
 
 from .building import Target
@@ -17,10 +17,11 @@ MIN_TRIALS = 10  # fewer say nothing about probabilities
 
 
 def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials, targets: dict[str, Target]) -> None:
-    """Set recall, spread gain, temperature and confidence of every head from raw outputs (n, ·) on trials it was not trained on.
+    """Set recall, spread gain, temperature and confidence of every head from raw outputs (n, ·) on trials it was not
+    trained on.
 
-    Being right means: the most likely prompt is the label's, or among the held-out trials' distinct targets the nearest is the trial's
-    own. With fewer than ten trials nothing is set.
+    Being right means: the most likely prompt is the label's, or among the held-out trials' distinct targets the
+    nearest is the trial's own. With fewer than ten trials nothing is set.
     """
     if len(held_out) < MIN_TRIALS:
         return

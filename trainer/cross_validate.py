@@ -56,7 +56,9 @@ def leave_one_run_out(store: TrialStore, options: TrainOptions) -> tuple[Trials,
     trials = store.trials()
     runs = np.unique(trials.run)
     if len(runs) < 2 or len(trials.labels) != 2:
-        raise ValueError(f"leave-one-run-out needs two labels and at least two runs, not {trials.labels} and {len(runs)} runs")
+        raise ValueError(
+            f"leave-one-run-out needs two labels and at least two runs, not {trials.labels} and {len(runs)} runs"
+        )
     scores = np.zeros(len(trials))
     nothing = np.zeros(0, dtype=np.int64)
     for name in runs:
@@ -74,7 +76,8 @@ def run_aucs(scores: np.ndarray, label: np.ndarray, run_of: np.ndarray) -> np.nd
 
 
 def cross_validated_figures(store: TrialStore, options: TrainOptions, seed: int = 0) -> dict:
-    """Return the leave-one-run-out ROC-AUC of each run, their mean with a bootstrap interval over trials, and a permutation p.
+    """Return the leave-one-run-out ROC-AUC of each run, their mean with a bootstrap interval over trials, and a
+    permutation p.
 
     The permutation shuffles labels inside runs, against the mean over runs.
     """
@@ -110,7 +113,8 @@ def fit_all_runs(store: TrialStore, options: TrainOptions, figures: dict, contro
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
     low, high = figures["auc_interval"]
     metrics = {
-        "leave-one-run-out ROC-AUC": f"{figures['auc_mean']:.3f} (95 % {low:.3f} to {high:.3f}, chance 0.5, shuffled EEG "
+        "leave-one-run-out ROC-AUC": f"{figures['auc_mean']:.3f} (95 % {low:.3f} to {high:.3f}, chance 0.5, "
+        f"shuffled EEG "
         f"{figures['shuffled_auc']:.3f}, p = {figures['p_value']:.2g}, n = {figures['n_trials']})",
         "each run": ", ".join(f"{auc:.3f}" for auc in figures["auc_runs"]),
         "leave-one-run-out accuracy of single trials": f"{figures['accuracy']:.3f} (chance 0.5)",
@@ -119,8 +123,8 @@ def fit_all_runs(store: TrialStore, options: TrainOptions, figures: dict, contro
         metrics["the same with the pre-stimulus window"] = f"{control['auc_mean']:.3f} (control, expected 0.5)"
     encoder.card |= {
         "metrics": metrics,
-        "summary": "decodes which of two kinds of picture a person saw; works for the person and headset it was fitted on, "
-        "and is not expected to transfer to another person",
+        "summary": "decodes which of two kinds of picture a person saw; "
+        "works for the person and headset it was fitted on, and is not expected to transfer to another person",
     }
     return encoder
 

@@ -1,4 +1,6 @@
-"""Scores of decoded windows, each with chance, the train-mean and shuffled-EEG baselines, a permutation p and an interval."""
+"""Scores of decoded windows, each with chance, the train-mean and shuffled-EEG baselines, a permutation p and an
+interval.
+"""
 
 from collections.abc import Callable
 
@@ -43,8 +45,9 @@ def score_entry(
 ) -> dict:
     """Return one row of the report's table.
 
-    scores, truth: what `statistic` takes. hits: (n,) whose mean the statistic is, for the bootstrap; without it the statistic itself is
-    bootstrapped. train_mean: what the decoder gets that always answers the training mean. groups: permute within these only.
+    scores, truth: what `statistic` takes. hits: (n,) whose mean the statistic is, for the bootstrap; without it the
+    statistic itself is bootstrapped. train_mean: what the decoder gets that always answers the training mean. groups:
+    permute within these only.
     """
     value = statistic(scores, truth)
     permuted = permuted_statistics(scores, truth, statistic, n=PERMUTATIONS, seed=0, groups=groups)
@@ -70,8 +73,8 @@ def retrieval_entries(
 ) -> tuple[list[dict], np.ndarray]:
     """Return the n-way top-1/3/5 rows and the similarities (n, n_gallery) of predictions to a gallery.
 
-    predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the gallery.
-    ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling.
+    predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the
+    gallery. ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling.
     """
     scores = similarities(head.comparable(predicted), head.comparable(gallery)).numpy()
     # The mean itself, uncentred: the one answer that a decoder without information settles on.
@@ -96,18 +99,29 @@ def retrieval_entries(
     return entries, scores
 
 
-def prompt_entries(head: Head, logits: Tensor, label: np.ndarray, train_label: np.ndarray, groups: np.ndarray) -> list[dict]:
+def prompt_entries(
+    head: Head, logits: Tensor, label: np.ndarray, train_label: np.ndarray, groups: np.ndarray
+) -> list[dict]:
     """Return accuracy, balanced accuracy and (for two prompts) ROC-AUC rows of a `prompts` head.
 
-    logits: (n, n_prompts). label, train_label: class numbers; the training mean's answer is the class seen most. groups: (n,), runs inside which
-    labels are permuted.
+    logits: (n, n_prompts). label, train_label: class numbers; the training mean's answer is the class seen most.
+    groups: (n,), runs inside which labels are permuted.
     """
     weights = head.weights(logits).numpy()
     n_classes = len(head.config.prompts)
     usual = int(np.bincount(train_label, minlength=n_classes).argmax())
     hits = (weights.argmax(1) == label).astype(float)
     entries = [
-        score_entry("accuracy", weights, label, top1, chance=1 / n_classes, train_mean=float((label == usual).mean()), hits=hits, groups=groups)
+        score_entry(
+            "accuracy",
+            weights,
+            label,
+            top1,
+            chance=1 / n_classes,
+            train_mean=float((label == usual).mean()),
+            hits=hits,
+            groups=groups,
+        )
     ]
     if n_classes == 2 and len(np.unique(label)) == 2:
         entries.append(score_entry("ROC-AUC", weights[:, 1], label, roc_auc, chance=0.5, train_mean=0.5, groups=groups))
@@ -115,7 +129,7 @@ def prompt_entries(head: Head, logits: Tensor, label: np.ndarray, train_label: n
 
 
 def confidence_section(confidence: Tensor, right: np.ndarray, chance: float | None) -> dict:
-    """Return what the report says about the confidence: its mean, the share of right answers and the calibration error."""
+    """Return what the report says of the confidence: its mean, the share of right answers, the calibration error."""
     values = confidence.float().numpy()
     return {
         "mean confidence": float(values.mean()),
@@ -126,7 +140,7 @@ def confidence_section(confidence: Tensor, right: np.ndarray, chance: float | No
 
 
 def spread_section(head: Head, predicted: Tensor, targets: Tensor) -> dict:
-    """Return how far regression shrank the predictions: their spread over the targets', before and after restoration."""
+    """Return how far regression shrank predictions: their spread over the targets', before and after restoration."""
     wanted = head.coordinates(targets).std(0).square().sum().sqrt()
     found = head.coordinates(predicted).std(0).square().sum().sqrt()
     wide = head.coordinates(head.restore_spread(head.recall(predicted))).std(0).square().sum().sqrt()

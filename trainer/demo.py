@@ -49,12 +49,18 @@ def demo(options: DemoOptions) -> dict:
     from trainer.presets import preset_named
     from trainer.train import train
 
-    dataset, simulated = DATASETS["phantom"], PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed)
+    dataset, simulated = (
+        DATASETS["phantom"],
+        PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed),
+    )
     preset = preset_named(options.preset)
     if options.out.exists() and not (options.out / "options.json").is_file() and any(options.out.iterdir()):
         raise ValueError(f"{options.out} holds something else than an earlier demo; choose another --out")
     shutil.rmtree(options.out, ignore_errors=True)
-    print(f"1/3 simulating a person with the {options.montage} headset at SNR {options.snr:g} (phantom, not brain data)", flush=True)
+    print(
+        f"1/3 simulating a person with the {options.montage} headset at SNR {options.snr:g} (phantom, not brain data)",
+        flush=True,
+    )
     config = dataset.preprocessing(None, simulated)
     write_store(
         options.out / "store",

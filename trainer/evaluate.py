@@ -3,8 +3,8 @@
     python trainer/evaluate.py runs/first
     python trainer/evaluate.py runs/first --model path/to/stable-diffusion   # pictures too
 
-The report's first line says whether a leak check failed. Beside every score stand chance, the train-mean baseline, the shuffled-EEG
-baseline, a permutation p, a bootstrap interval and, on the phantom, the ideal observer.
+The report's first line says whether a leak check failed. Beside every score stand chance, the train-mean baseline, the
+shuffled-EEG baseline, a permutation p, a bootstrap interval and, on the phantom, the ideal observer.
 """
 
 import sys
@@ -39,7 +39,9 @@ class EvaluateOptions:
     data: Path | None = None
     """Its trial store, where it has moved."""
     model: str = ""
-    """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom, its own by default."""
+    """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom,
+    its own by default.
+    """
     pictures: bool = True
     """Draw pictures where there is a model and the head can drive it."""
     steps: int = 25
@@ -75,8 +77,10 @@ def evaluate(options: EvaluateOptions) -> dict:
     return report
 
 
-def picture_report(evaluated: Evaluated, model: str, options: EvaluateOptions, found: dict) -> tuple[list[dict], list[dict], dict]:
-    """Draw the test windows' pictures and return their rows, sections and the grid of seen, decoded and nearest ones."""
+def picture_report(
+    evaluated: Evaluated, model: str, options: EvaluateOptions, found: dict
+) -> tuple[list[dict], list[dict], dict]:
+    """Draw the test windows and return their rows, their sections and the grid of seen, decoded and nearest ones."""
     from core.generate import load_pipeline
     from core.phantom.judge import load_judge
     from trainer.picture_metrics import pixel_correlation, ssim
@@ -87,8 +91,12 @@ def picture_report(evaluated: Evaluated, model: str, options: EvaluateOptions, f
     decoded = decode_test(evaluated, pipeline, options.restore_spread)
     drawn = draw_all(pipeline, decoded, captions, options.seed, options.steps, options.guidance)
     judge = load_judge(PHANTOM)
-    scores = class_entries(judge, drawn, captions) + pixel_entries(drawn, {"pixel correlation": pixel_correlation, "SSIM": ssim})
-    sections = [{"title": "What the judge sees in the pictures", "attributes": attribute_accuracy(judge, drawn, captions)}]
+    scores = class_entries(judge, drawn, captions) + pixel_entries(
+        drawn, {"pixel correlation": pixel_correlation, "SSIM": ssim}
+    )
+    sections = [
+        {"title": "What the judge sees in the pictures", "attributes": attribute_accuracy(judge, drawn, captions)}
+    ]
     best = [matches[0][0] for matches in found.get(decoded.space, [])[:SHOWN]]
     grid = {
         "captions": captions[:SHOWN],
@@ -111,7 +119,10 @@ def training_curve(run_folder: Path) -> list[dict]:
 
 def table(report: dict) -> str:
     """Return the report's scores as lines of text."""
-    lines = [f"{'score':40} {'value':>7} {'95 % interval':>17} {'chance':>7} {'mean':>7} {'shuffled':>8} {'p':>7} {'ceiling':>7}"]
+    lines = [
+        f"{'score':40} {'value':>7} {'95 % interval':>17} {'chance':>7} "
+        f"{'mean':>7} {'shuffled':>8} {'p':>7} {'ceiling':>7}"
+    ]
     for entry in report["scores"]:
         low, high = entry["interval"]
         mean = entry["baselines"].get("train mean")

@@ -1,4 +1,6 @@
-"""Evaluating a run on its test split: every figure beside chance, baselines, an interval and, on the phantom, the ceiling."""
+"""Evaluating a run on its test split: every figure beside chance, baselines, an interval and, on the phantom, the
+ceiling.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +54,8 @@ class Evaluated:
 def open_run(run: Path, data: Path | None = None) -> Evaluated:
     """Load a run, its store and its encoder, and decode its test split.
 
-    data: the store, where it has moved. Raises FileNotFoundError or ValueError where something is missing, or the test split is empty or
-    differs from the one the encoder's card names.
+    data: the store, where it has moved. Raises FileNotFoundError or ValueError where something is missing, or the test
+    split is empty or differs from the one the encoder's card names.
     """
     options = load_options(run)
     encoder = load_encoder(run / "encoder.safetensors")
@@ -61,13 +63,20 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
     trials = store.trials()
     parts = split_trials(trials, options)
     if not len(parts["test"]):
-        raise ValueError(f"the run at {run} kept no test trials; train with --test-run RUN, or prepare a store with a test split")
+        raise ValueError(
+            f"the run at {run} kept no test trials; train with --test-run RUN, or prepare a store with a test split"
+        )
     if not str(encoder.card.get("split", "")).startswith(split_hash(trials, parts)):
-        raise ValueError(f"the store at {store.folder} is not the one {run} was trained on: its split differs from the encoder's card")
+        raise ValueError(
+            f"the store at {store.folder} is not the one {run} was trained on: "
+            "its split differs from the encoder's card"
+        )
     test = trials.select(parts["test"])
     if options.average != "none":
         test = test.average_repeats()
-    targets = trial_targets(trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options, store.folder / "targets")
+    targets = trial_targets(
+        trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options, store.folder / "targets"
+    )
     return Evaluated(run, options, store, trials, parts, test, encoder, targets, predict(encoder, test.eeg))
 
 
@@ -95,12 +104,16 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
             ideal = _ideal(evaluated, names) if evaluated.is_phantom else None
             entries, similarity = retrieval_entries(head, output, gallery, truth, ideal)
             scores += entries
-            sections.append({"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])})
+            sections.append(
+                {"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])}
+            )
             found[space] = nearest(head.comparable(output), head.comparable(gallery), names, 3)
             right = similarity.argmax(1) == truth
         if fitted is not None:
             values = fitted.probability(confidence_score(head, output))
-            sections.append({"title": f"Confidence of {space}", "table": confidence_section(values, right, fitted.chance)})
+            sections.append(
+                {"title": f"Confidence of {space}", "table": confidence_section(values, right, fitted.chance)}
+            )
     return scores, sections, found
 
 
@@ -124,15 +137,17 @@ def decode_test(evaluated: Evaluated, pipeline, restore_spread: float, space: st
     )
 
 
+def card_line(entry: dict) -> str:
+    """Return one score with its interval, chance, baselines, p and n as a line of the card."""
+    (low, high), baselines = entry["interval"], entry["baselines"]
+    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+    spread = f"95 % {low:.3f} to {high:.3f}, chance {entry['chance']:.3f}, {beside}"
+    return f"{entry['value']:.3f} ({spread}, p = {entry['p_value']:.3g}, n = {entry['n']})"
+
+
 def write_card_metrics(evaluated: Evaluated, scores: list[dict]) -> None:
     """Write the test figures with their baselines into the encoder file's card."""
-    card = evaluated.encoder.card
-    card["metrics"] = {
-        entry["name"]: f"{entry['value']:.3f} (95 % {entry['interval'][0]:.3f} to {entry['interval'][1]:.3f}, chance {entry['chance']:.3f}, "
-        + ", ".join(f"{name} {value:.3f}" for name, value in entry["baselines"].items())
-        + f", p = {entry['p_value']:.3g}, n = {entry['n']})"
-        for entry in scores
-    }
+    evaluated.encoder.card["metrics"] = {entry["name"]: card_line(entry) for entry in scores}
     save_encoder(evaluated.encoder, evaluated.run / "encoder.safetensors")
 
 

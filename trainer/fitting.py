@@ -1,4 +1,6 @@
-"""Fitting an encoder to a store's training split: closed form or gradient descent, then calibration on trials it never saw."""
+"""Fitting an encoder to a store's training split: closed form or gradient descent, then calibration on trials it never
+saw.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +31,8 @@ def fit_encoder(
 ) -> EegEncoder:
     """Return an encoder fitted to `parts["train"]` and calibrated; the test split is never looked at.
 
-    stored: the store's preprocessing. out: the run's folder, needed for gradient descent. Raises ValueError for options that do not fit
-    together or trials that are too few.
+    stored: the store's preprocessing. out: the run's folder, needed for gradient descent. Raises ValueError for
+    options that do not fit together or trials that are too few.
     """
     encoder = build_for(trials, parts["train"], stored, options, targets)
     averaged = options.average != "none"
@@ -63,10 +65,12 @@ def _closed_form(encoder: EegEncoder, train: Trials, targets: dict[str, Target])
 
 
 def folds(trials: Trials) -> np.ndarray:
-    """Return which of at most a few folds each trial belongs to (n,): its run where there are several, else five groups of pictures."""
+    """Return which of at most a few folds each trial belongs to (n,): its run where there are several, else five
+    groups of pictures.
+    """
     _, runs = trials.select_columns(np.arange(len(trials))).groups("subject", "session", "run")
     n_pictures = len(np.unique(trials.image_id))
-    if n_pictures <= 2 * len(trials.labels) and 1 < runs.max() + 1:
+    if n_pictures <= 2 * len(trials.labels) and runs.max() + 1 > 1:
         return runs
     _, pictures = np.unique(trials.image_id, return_inverse=True)
     if n_pictures >= N_FOLDS:

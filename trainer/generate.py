@@ -1,7 +1,7 @@
 """Draw pictures from a recording with an encoder file and any Stable Diffusion model, outside a host.
 
-    python trainer/generate.py recording.edf --encoder encoder.safetensors --model path/to/sd15 --label face --out pictures
-    python trainer/generate.py recording.edf --encoder encoder.safetensors --model sdxl.safetensors --init-image photo.png --strength 0.6
+    python trainer/generate.py recording.edf --encoder encoder.safetensors --model path/to/sd15 --label face
+    python trainer/generate.py recording.edf --encoder encoder.safetensors --model sdxl.safetensors --index 0 3 7
 
 Every option has a flag; --help lists them.
 """

@@ -25,7 +25,9 @@ STATE = "state.pt"
 
 
 class Training(nn.Module):
-    """Encoder and objective in one module, so that every trained parameter is in one place for optimiser, processes and resume."""
+    """Encoder and objective in one module, so that every trained parameter is in one place for optimiser, processes
+    and resume.
+    """
 
     def __init__(self, encoder: EegEncoder, objective: Objective):
         super().__init__()
@@ -36,7 +38,8 @@ class Training(nn.Module):
         """Return the mean of the heads' losses for normalised eeg (batch, channels, times)."""
         outputs = self.encoder(eeg)
         losses = [
-            self.objective(self.encoder.head(space), outputs[space].float(), targets[space], index[space]) for space in outputs
+            self.objective(self.encoder.head(space), outputs[space].float(), targets[space], index[space])
+            for space in outputs
         ]
         return torch.stack(losses).mean()
 
@@ -66,7 +69,9 @@ def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
         lr = backbone_lr if name.startswith("encoder.backbone.") else options.lr
         decay = options.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
-    return [{"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()]
+    return [
+        {"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()
+    ]
 
 
 def learning_rate(step: int, steps: int, options: TrainOptions) -> float:
@@ -88,11 +93,12 @@ def train_loop(
     out: Path,
     after_epoch: Callable[[int, EegEncoder], None] | None = None,
 ) -> Progress:
-    """Train an encoder in place; afterwards it holds the weights of the best validation epoch (the last, without a validation split).
+    """Train an encoder in place; afterwards it holds the weights of the best validation epoch (the last, without a
+    validation split).
 
-    after_epoch: called on the main process with the epoch's number and the encoder in eval mode. Writes state.pt after every epoch; with
-    `--resume` goes on from it, and since order, subsets and dropout follow from the seed and the epoch's number alone, the result equals
-    that of an unbroken run, bit for bit on a CPU.
+    after_epoch: called on the main process with the epoch's number and the encoder in eval mode. Writes state.pt after
+    every epoch; with `--resume` goes on from it, and since order, subsets and dropout follow from the seed and the
+    epoch's number alone, the result equals that of an unbroken run, bit for bit on a CPU.
     """
     accelerator = Accelerator(
         mixed_precision=options.mixed_precision,
@@ -111,7 +117,9 @@ def train_loop(
     batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
     per_epoch = batches.count(world)
     if not per_epoch:
-        raise ValueError(f"{len(parts['train'])} training trials make no batch of at least two; lower --batch or gather more trials")
+        raise ValueError(
+            f"{len(parts['train'])} training trials make no batch of at least two; lower --batch or gather more trials"
+        )
     steps = math.ceil(per_epoch / options.accumulate) * options.epochs
     target_rows = {space: target.rows(trials) for space, target in targets.items()}
     validation = _validation_set(trials, parts["val"], options)
@@ -140,7 +148,9 @@ def train_loop(
             total += loss.item()
         row = {"epoch": epoch, "train_loss": total / per_epoch, "lr": optimiser.param_groups[0]["lr"]}
         if not math.isfinite(total):
-            raise ValueError(f"the training loss is not a number at epoch {epoch}; lower --lr or look for broken trials")
+            raise ValueError(
+                f"the training loss is not a number at epoch {epoch}; lower --lr or look for broken trials"
+            )
         row["temperature"] = training.objective.temperature.item()
         if len(validation):
             row["val_loss"] = evaluate_loss(training, validation, targets, options.batch)
@@ -169,7 +179,9 @@ def _validation_set(trials: Trials, rows: np.ndarray, options: TrainOptions) -> 
     return chosen.average_repeats() if options.average != "none" and len(rows) else chosen
 
 
-def batch_targets(encoder: EegEncoder, trials: Trials, rows: dict[str, np.ndarray], targets: dict[str, Target], chosen, device):
+def batch_targets(
+    encoder: EegEncoder, trials: Trials, rows: dict[str, np.ndarray], targets: dict[str, Target], chosen, device
+):
     """Return each space's targets and target numbers for the chosen trials, on the device.
 
     rows: for each regression space the target row of every trial; a `prompts` head takes the trials' labels.
@@ -184,7 +196,9 @@ def batch_targets(encoder: EegEncoder, trials: Trials, rows: dict[str, np.ndarra
 
 @torch.no_grad()
 def evaluate_loss(training: Training, validation: Trials, targets: dict[str, Target], batch: int) -> float:
-    """Return the mean loss over the validation trials in eval mode: no dropout, and batch norm's statistics stay as trained."""
+    """Return the mean loss over the validation trials in eval mode: no dropout, and batch norm's statistics stay as
+    trained.
+    """
     training.eval()
     encoder = training.encoder
     device = next(encoder.heads.parameters()).device
@@ -217,7 +231,9 @@ def load_state(path: Path, training: Training, optimiser) -> tuple[Progress, dic
         training.load_state_dict(state["training"])
         optimiser.load_state_dict(state["optimiser"])
     except (RuntimeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} does not belong to these options: resume with the run's own, or choose another --out") from error
+        raise ValueError(
+            f"{path} does not belong to these options: resume with the run's own, or choose another --out"
+        ) from error
     return Progress(**state["progress"]), state["best_weights"]
 
 

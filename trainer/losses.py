@@ -27,14 +27,17 @@ def loss_named(name: str) -> dict[str, float]:
 
 
 def cosine_loss(head: Head, predicted: Tensor, target: Tensor) -> Tensor:
-    """Return 1 - cosine along the last axis of the space's main tensor, meaned over tokens and batch; inputs (batch, n_values)."""
+    """Return 1 - cosine along the last axis of the space's main tensor, meaned over tokens and batch; inputs (batch,
+    n_values).
+    """
     return 1 - F.cosine_similarity(head.unpack(predicted)[0], head.unpack(target)[0], dim=-1).mean()
 
 
 def info_nce(predicted: Tensor, target: Tensor, temperature: Tensor, same: Tensor) -> Tensor:
     """Return CLIP's symmetric contrastive loss (Radford et al. 2021), a batch's equal targets sharing the label.
 
-    predicted, target: (batch, n), compared by cosine. temperature: scalar. same: bool (batch, batch), true where two rows have one target.
+    predicted, target: (batch, n), compared by cosine. temperature: scalar. same: bool (batch, batch), true where two
+    rows have one target.
     """
     logits = F.normalize(predicted, dim=-1) @ F.normalize(target, dim=-1).T / temperature
     wanted = same.float() / same.sum(-1, keepdim=True)
@@ -61,8 +64,8 @@ class Objective(nn.Module):
     def forward(self, head: Head, predicted: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Return the loss of one head's raw output.
 
-        predicted: (batch, n). target: (batch, n_values), or class numbers (batch,) for a `prompts` head. index: (batch,), the
-        number of each row's target, equal for equal targets.
+        predicted: (batch, n). target: (batch, n_values), or class numbers (batch,) for a `prompts` head. index:
+        (batch,), the number of each row's target, equal for equal targets.
         """
         if head.config.kind == "prompts":
             return F.cross_entropy(predicted, target)

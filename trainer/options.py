@@ -26,7 +26,8 @@ class TrainOptions:
     spectrogram: str = "none"
     """none, stft, or braincoder (one frame, autoscaled, viridis), for architectures that read pictures."""
     space: tuple[str, ...] = ("sd1.text",)
-    """Target spaces, one head each, the first is the main one: prompts, sd1.text, sd2.text, sdxl.text, clip-l.image ..."""
+    """Target spaces, one head each, the first is the main one: prompts, sd1.text, sd2.text, sdxl.text, clip-l.image ...
+    """
     head: str = "basis"
     """How a regression head predicts: basis, linear or positions (Braincoder's)."""
     rank: int = 32
@@ -37,7 +38,8 @@ class TrainOptions:
     """Dropout in front of the head."""
 
     clip: str = ""
-    """Text or image model for targets: a transformers or diffusers folder, or a hub id (openai/clip-vit-large-patch14)."""
+    """Text or image model for targets: a transformers or diffusers folder, or a hub id (openai/clip-vit-large-patch14).
+    """
     images: Path | None = None
     """Folder of the pictures that were shown, named by image id; for image and latent targets."""
 
@@ -48,7 +50,9 @@ class TrainOptions:
     whitening: str = "none"
     """none, or mvnn: multivariate noise normalisation fitted on the training split."""
     average: str = "all"
-    """Repeats of a picture in training: none, all (one averaged trial a picture), or random (a random subset each epoch)."""
+    """Repeats of a picture in training: none, all (one averaged trial a picture), or random (a random subset each
+    epoch).
+    """
 
     test_run: str = ""
     """Hold this run (column `run`) out as the test split, where the store prescribes no split."""
@@ -58,7 +62,9 @@ class TrainOptions:
     """Use this subject's trials only."""
 
     loss: str = "mse"
-    """mse, cosine, braincoder (0.9 MSE + 0.1 cosine), infonce, or infonce-mse; a prompts head always uses cross-entropy."""
+    """mse, cosine, braincoder (0.9 MSE + 0.1 cosine), infonce, or infonce-mse; a prompts head always uses
+    cross-entropy.
+    """
     temperature: float = 0.07
     """Where InfoNCE's temperature starts; it is trained, and clamped to 0.01 ... 1."""
     epochs: int = 60
@@ -116,4 +122,6 @@ class TrainOptions:
         if self.freeze != "nothing" and self.finetune is None:
             raise ValueError("--freeze needs --finetune FILE: there is nothing trained to keep")
         if self.animate and not self.model:
-            raise ValueError("--animate needs --model: a diffusers folder, a .safetensors checkpoint or a hub id to draw with")
+            raise ValueError(
+                "--animate needs --model: a diffusers folder, a .safetensors checkpoint or a hub id to draw with"
+            )

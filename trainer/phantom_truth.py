@@ -1,4 +1,4 @@
-"""What is known about the phantom and about nothing else: the scenes behind the trials and the ideal observer's scores."""
+"""What is known of the phantom alone: the scenes behind the trials and the ideal observer's scores."""
 
 import numpy as np
 
@@ -16,10 +16,13 @@ def scenes_of(captions: list[str]) -> list[Scene]:
     return [scene_from_caption(caption) for caption in captions]
 
 
-def ideal_scores(test: Trials, gallery: list[str], config: PreprocessingConfig, provenance: dict, seed: int = 0) -> np.ndarray:
+def ideal_scores(
+    test: Trials, gallery: list[str], config: PreprocessingConfig, provenance: dict, seed: int = 0
+) -> np.ndarray:
     """Return the ideal observer's log likelihoods (n, n_gallery) for averaged test trials.
 
-    gallery: captions. config: the store's preprocessing, through which the observer sees the same signals as the encoder.
+    gallery: captions. config: the store's preprocessing, through which the observer sees the same signals as the
+    encoder.
     """
 
     def cut(recording: Recording, onsets: np.ndarray) -> np.ndarray:

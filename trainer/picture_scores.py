@@ -1,4 +1,6 @@
-"""Scores of pictures drawn from decoded EEG, beside pictures drawn from the true captions, the train mean and shuffled EEG."""
+"""Scores of pictures drawn from decoded EEG, beside pictures drawn from the true captions, the train mean and shuffled
+EEG.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ GUIDANCE = 3.0
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures (n, 3, H, W) in [0, 1] for the test windows: `seen`, `decoded` from EEG, from the true `caption`, and from the train `mean` (1, 3, H, W)."""
+    """Pictures (n, 3, H, W) in [0, 1] for the test windows: `seen`, `decoded` from EEG, from the true `caption`, and
+    from the train `mean` (1, 3, H, W).
+    """
 
     seen: Tensor
     decoded: Tensor
@@ -35,7 +39,9 @@ def seen_pictures(captions: list[str]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
-def draw_all(pipeline, decoded: Conditioning, captions: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE) -> Drawn:
+def draw_all(
+    pipeline, decoded: Conditioning, captions: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
+) -> Drawn:
     """Draw the decoded windows, the true captions and the train mean with the same noise for the same window."""
     bar = tqdm(total=2 * len(captions) + 1, desc="pictures")
 
@@ -84,8 +90,8 @@ def class_entries(judge: Judge, drawn: Drawn, captions: list[str]) -> list[dict]
     return [
         score_entry("shape and colour, EEG to picture", by_eeg, truth, agreement, chance=chance, train_mean=mean,
                     hits=(by_eeg == truth).astype(float), ceiling=ceiling, note="ceiling: the true caption's pictures"),
-        score_entry("shape and colour, caption to picture", by_caption, truth, agreement, chance=chance, train_mean=mean,
-                    hits=(by_caption == truth).astype(float)),
+        score_entry("shape and colour, caption to picture", by_caption, truth, agreement, chance=chance,
+                    train_mean=mean, hits=(by_caption == truth).astype(float)),
     ]  # fmt: skip
 
 
@@ -104,12 +110,16 @@ def attribute_accuracy(judge: Judge, drawn: Drawn, captions: list[str]) -> dict[
 
 
 def pixel_entries(drawn: Drawn, metrics: dict[str, Callable[[Tensor, Tensor], Tensor]]) -> list[dict]:
-    """Return a row for each metric of decoded against seen pictures; a metric maps two stacks of pictures to values (n,)."""
+    """Return a row for each metric of decoded against seen pictures; a metric maps two stacks of pictures to values
+    (n,).
+    """
     entries = []
     n = len(drawn.seen)
     for name, metric in metrics.items():
         # All pairs once: permuting truth then only picks other entries.
-        pairs = torch.stack([metric(drawn.decoded, drawn.seen[i : i + 1].expand(n, -1, -1, -1)) for i in range(n)], dim=1).numpy()
+        pairs = torch.stack(
+            [metric(drawn.decoded, drawn.seen[i : i + 1].expand(n, -1, -1, -1)) for i in range(n)], dim=1
+        ).numpy()
         own = np.arange(n)
         entries.append(
             score_entry(

@@ -27,7 +27,9 @@ PRESETS = {
     # The same target without gradient descent.
     "phantom-linear": TrainOptions(encoder="linear", set=("n_bins=32",), rank=24, clip=PHANTOM),
     # Faces against houses on four dry electrodes.
-    "n170": TrainOptions(encoder="tangent", space=("prompts",), scaling="none", clip_sd=0.0, average="none", val_share=0.0),
+    "n170": TrainOptions(
+        encoder="tangent", space=("prompts",), scaling="none", clip_sd=0.0, average="none", val_share=0.0
+    ),
     # Braincoder's run 1027_10: CoAtNet on colour-mapped spectra, 0.9 MSE + 0.1 cosine.
     "braincoder": TrainOptions(
         encoder="coatnet",

@@ -12,8 +12,8 @@ from .options import TrainOptions
 def split_trials(trials: Trials, options: TrainOptions) -> dict[str, np.ndarray]:
     """Return trial indices under `train`, `val` and `test` (any of the last two may be empty).
 
-    The store's own split wins. Else `--test-run` holds a run out. Where no validation split is prescribed, `--val-share` of the
-    training pictures is held out with all their repeats, drawn from the seed.
+    The store's own split wins. Else `--test-run` holds a run out. Where no validation split is prescribed,
+    `--val-share` of the training pictures is held out with all their repeats, drawn from the seed.
 
     Raises ValueError where the test run or the subject does not exist, or nothing is left to train on.
     """
@@ -21,7 +21,9 @@ def split_trials(trials: Trials, options: TrainOptions) -> dict[str, np.ndarray]
     if options.only_subject:
         chosen = chosen[trials.subject == options.only_subject]
         if not len(chosen):
-            raise ValueError(f"no trials of subject {options.only_subject!r}; the store has {sorted(set(trials.subject.tolist()))}")
+            raise ValueError(
+                f"no trials of subject {options.only_subject!r}; the store has {sorted(set(trials.subject.tolist()))}"
+            )
     prescribed = trials.split[chosen]
     if (prescribed != "").any():
         parts = {name: chosen[prescribed == name] for name in ("train", "val", "test")}
@@ -30,7 +32,9 @@ def split_trials(trials: Trials, options: TrainOptions) -> dict[str, np.ndarray]
         if options.test_run:
             is_test = trials.run[chosen] == options.test_run
             if not is_test.any():
-                raise ValueError(f"no trials of run {options.test_run!r}; the store has {sorted(set(trials.run.tolist()))}")
+                raise ValueError(
+                    f"no trials of run {options.test_run!r}; the store has {sorted(set(trials.run.tolist()))}"
+                )
         parts = {"train": chosen[~is_test], "val": chosen[:0], "test": chosen[is_test]}
     if not len(parts["val"]) and options.val_share:
         parts["train"], parts["val"] = _hold_out(trials, parts["train"], options)

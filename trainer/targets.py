@@ -1,4 +1,6 @@
-"""Targets: captions and pictures through frozen text, image and latent models, computed once and cached beside the store."""
+"""Targets: captions and pictures through frozen text, image and latent models, computed once and cached beside the
+store.
+"""
 
 import hashlib
 import json
@@ -15,18 +17,22 @@ from core.spaces import find_space, n_values, shape_in
 BATCH = 32
 
 
-def load_targets(space: str, clip: str, keys: list[str], *, cache: Path, images: Path | None = None) -> tuple[Tensor, tuple[int, ...]]:
-    """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image and latent spaces), and their shape.
+def load_targets(
+    space: str, clip: str, keys: list[str], *, cache: Path, images: Path | None = None
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image and latent spaces), and
+    their shape.
 
-    clip: folder or hub id of the model. cache: folder where they are kept, named by a hash of model, space and keys. images: folder of
-    pictures named by image id. Raises FileNotFoundError saying how to get the weights, and ValueError where the model does not
-    fit the space.
+    clip: folder or hub id of the model. cache: folder where they are kept, named by a hash of model, space and keys.
+    images: folder of pictures named by image id. Raises FileNotFoundError saying how to get the weights, and
+    ValueError where the model does not fit the space.
     """
     from safetensors.torch import load_file, save_file
 
     if not clip:
         raise ValueError(
-            f"targets in {space!r} need --clip: a folder or hub id of the model, for example --clip openai/clip-vit-large-patch14 "
+            f"targets in {space!r} need --clip: a folder or hub id of the model, "
+            "for example --clip openai/clip-vit-large-patch14 "
             "or a Stable Diffusion folder in diffusers' format. A `prompts` head (--space prompts) needs none"
         )
     name = hashlib.sha256(json.dumps([space, model_fingerprint(clip), str(images), keys]).encode()).hexdigest()[:20]
@@ -40,7 +46,10 @@ def load_targets(space: str, clip: str, keys: list[str], *, cache: Path, images:
     elif kind in ("image", "latent"):
         targets, shape = picture_targets(space, clip, keys, images)
     else:
-        raise ValueError(f"the space {space!r} has no targets to compute; trainable here are text, image and latent spaces, and prompts")
+        raise ValueError(
+            f"the space {space!r} has no targets to compute; "
+            "trainable here are text, image and latent spaces, and prompts"
+        )
     with write_atomically(path) as beside:
         save_file({"targets": targets.contiguous(), "shape": torch.tensor(shape)}, beside)
     return targets, shape
@@ -64,7 +73,8 @@ def _load(made, clip: str, subfolder: str = ""):
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"no {made.__name__} at {clip!r}. Give --clip a folder with the weights, or a hub id while online: "
-            "`huggingface-cli download openai/clip-vit-large-patch14 --local-dir clip-l` then `--clip clip-l`, or the folder of a "
+            "`huggingface-cli download openai/clip-vit-large-patch14 --local-dir clip-l` then `--clip clip-l`, "
+            "or the folder of a "
             "Stable Diffusion model in diffusers' format"
         ) from error
 
@@ -75,13 +85,17 @@ def _is_diffusers(clip: str) -> bool:
 
 @torch.no_grad()
 def text_states(space: str, clip: str, captions: list[str]) -> Tensor:
-    """Return flat text states (n, n_values): the last hidden state, or SDXL's two penultimate ones and the pooled vector."""
+    """Return flat text states (n, n_values): the last hidden state, or SDXL's two penultimate ones and the pooled
+    vector.
+    """
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     wanted = n_values(find_space(space), shape_in(find_space(space), None))
     suffixes = ("", "_2") if space == "sdxl.text" else ("",)
     if space == "sdxl.text" and not _is_diffusers(clip):
-        raise ValueError("sdxl.text needs both of SDXL's text encoders: give --clip the folder of an SDXL model in diffusers' format")
+        raise ValueError(
+            "sdxl.text needs both of SDXL's text encoders: give --clip the folder of an SDXL model in diffusers' format"
+        )
     parts = []
     for suffix in suffixes:
         tokenizer = _load(CLIPTokenizer, clip, f"tokenizer{suffix}" if _is_diffusers(clip) else "")
@@ -90,10 +104,19 @@ def text_states(space: str, clip: str, captions: list[str]) -> Tensor:
         found = []
         for start in tqdm(range(0, len(captions), BATCH), desc=f"text states {space}", disable=len(captions) < 200):
             ids = tokenizer(
-                captions[start : start + BATCH], padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+                captions[start : start + BATCH],
+                padding="max_length",
+                max_length=77,
+                truncation=True,
+                return_tensors="pt",
             ).input_ids
             out = model(ids, output_hidden_states=space == "sdxl.text")
-            found.append((out.hidden_states[-2] if space == "sdxl.text" else out.last_hidden_state, getattr(out, "text_embeds", None)))
+            found.append(
+                (
+                    out.hidden_states[-2] if space == "sdxl.text" else out.last_hidden_state,
+                    getattr(out, "text_embeds", None),
+                )
+            )
         parts.append(found)
     states = torch.cat([torch.cat([state for state, _ in found]) for found in parts], dim=-1).flatten(1)
     if space == "sdxl.text":
@@ -109,14 +132,18 @@ def text_states(space: str, clip: str, captions: list[str]) -> Tensor:
 @torch.no_grad()
 def picture_targets(space: str, clip: str, image_ids: list[str], images: Path | None) -> tuple[Tensor, tuple[int, ...]]:
     """Return flat image vectors or latents (n, n_values) of the pictures shown, and one target's shape."""
-    pictures = [load_picture(images, image_id) for image_id in tqdm(image_ids, desc="pictures", disable=len(image_ids) < 200)]
+    pictures = [
+        load_picture(images, image_id) for image_id in tqdm(image_ids, desc="pictures", disable=len(image_ids) < 200)
+    ]
     found = []
     if space == "sd1.latent":
         from diffusers import AutoencoderKL
 
         vae = _load(AutoencoderKL, clip, "vae" if _is_diffusers(clip) else "").eval()
         for start in tqdm(range(0, len(pictures), BATCH), desc="latents", disable=len(pictures) < 200):
-            batch = torch.stack([torch.from_numpy(p).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures[start : start + BATCH]])
+            batch = torch.stack(
+                [torch.from_numpy(p).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures[start : start + BATCH]]
+            )
             found.append(vae.encode(batch).latent_dist.mean * vae.config.scaling_factor)
     else:
         from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
@@ -142,10 +169,14 @@ def load_picture(images: Path | None, image_id: str) -> np.ndarray:
         try:
             return draw(scene_from_caption("a " + image_id.replace("-", " ")))
         except ValueError as error:
-            raise FileNotFoundError(f"pictures are needed for image targets: give --images FOLDER (looking for {image_id!r})") from error
+            raise FileNotFoundError(
+                f"pictures are needed for image targets: give --images FOLDER (looking for {image_id!r})"
+            ) from error
     from PIL import Image
 
     for path in (images / image_id, *(images / f"{image_id}{suffix}" for suffix in (".png", ".jpg", ".jpeg", ".webp"))):
         if path.is_file() and path.resolve().is_relative_to(images.resolve()):
             return np.asarray(Image.open(path).convert("RGB"))
-    raise FileNotFoundError(f"no picture for image id {image_id!r} in {images} (tried it as named, .png, .jpg, .jpeg and .webp)")
+    raise FileNotFoundError(
+        f"no picture for image id {image_id!r} in {images} (tried it as named, .png, .jpg, .jpeg and .webp)"
+    )

@@ -4,8 +4,8 @@
     python trainer/train.py --preset phantom --data runs/store --out runs/first
     python trainer/evaluate.py runs/first
 
-`--preset NAME` starts from a row of trainer/presets.py; every option has a flag that overrides it, and --help lists them.
-A killed run goes on with --resume.
+`--preset NAME` starts from a row of trainer/presets.py; every option has a flag that overrides it, and --help lists
+them. A killed run goes on with --resume.
 """
 
 import json
@@ -49,8 +49,8 @@ def parse_options(arguments: list[str]) -> TrainOptions:
 def train(options: TrainOptions) -> Path:
     """Train as the options say and return the path of the encoder file.
 
-    Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.out`. Raises ValueError and FileNotFoundError
-    for bad input before anything is written.
+    Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.out`. Raises ValueError
+    and FileNotFoundError for bad input before anything is written.
     """
     from trainer.building import trial_targets
     from trainer.fitting import fit_encoder
@@ -63,7 +63,10 @@ def train(options: TrainOptions) -> Path:
     targets = trial_targets(trials.select_columns(used), options, store.folder / "targets")
     _check_run_folder(options)
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
-    print(f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples at {store.config.sfreq:g} Hz")
+    print(
+        f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples "
+        f"at {store.config.sfreq:g} Hz"
+    )
     after_epoch = _animator(options, trials, parts)
     encoder = fit_encoder(trials, parts, store.config, targets, options, options.out, after_epoch)
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
@@ -102,7 +105,9 @@ def _check_run_folder(options: TrainOptions) -> None:
         kept = json.loads(written.read_text(encoding="utf-8"))
         now = _json_options(options)
         if changed := [name for name in now if name != "resume" and kept.get(name) != now[name]]:
-            raise ValueError(f"--resume: the run at {options.out} was started with other values of {', '.join(changed)}")
+            raise ValueError(
+                f"--resume: the run at {options.out} was started with other values of {', '.join(changed)}"
+            )
     elif (options.out / "state.pt").is_file() or (options.out / "encoder.safetensors").is_file():
         raise ValueError(f"{options.out} already holds a run; add --resume to go on with it, or choose another --out")
     _write_options(options)
@@ -121,7 +126,9 @@ def load_options(folder: Path) -> TrainOptions:
     """Return the options a run was made with; raises FileNotFoundError where the folder holds no run."""
     path = Path(folder) / "options.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no run at {folder} (options.json is missing); train one with trainer/train.py --out {folder}")
+        raise FileNotFoundError(
+            f"no run at {folder} (options.json is missing); train one with trainer/train.py --out {folder}"
+        )
     values = json.loads(path.read_text(encoding="utf-8"))
     for name in ("data", "out", "images", "finetune"):
         values[name] = Path(values[name]) if values[name] else None

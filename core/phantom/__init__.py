@@ -1,1 +1,3 @@
-"""The phantom world: drawn scenes, a simulated brain that sees them, and the ideal observer. Nothing here is brain data."""
+"""The phantom world: drawn scenes, a simulated brain that sees them, and the ideal observer. Nothing here is brain
+data.
+"""

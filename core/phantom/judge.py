@@ -1,5 +1,6 @@
 """The phantom's judge: a small network, trained on drawn pictures only, that says what a picture shows."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -14,7 +15,8 @@ ATTRIBUTES = {"shape": SHAPES, "colour": tuple(COLOURS), "place": tuple(PLACES),
 class Judge(nn.Module):
     """Convolutions over a 64 × 64 picture, then one linear layer.
 
-    width: channels of the first stage. outputs: width of the last layer; by default one logit for each value of each attribute.
+    width: channels of the first stage. outputs: width of the last layer; by default one logit for each value of each
+    attribute.
     """
 
     def __init__(self, width: int = 32, outputs: int | None = None):
@@ -22,7 +24,7 @@ class Judge(nn.Module):
         total = sum(len(values) for values in ATTRIBUTES.values())
         widths = (3, width, 2 * width, 3 * width, 4 * width)
         stages = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             stages += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.SiLU()]
             stages += [nn.Conv2d(after, after, 3, padding=1), nn.GroupNorm(8, after), nn.SiLU()]
         self.body = nn.Sequential(*stages)
@@ -48,7 +50,9 @@ def judge_pictures(judge: Judge, pictures: Tensor, batch: int = 200) -> dict[str
 
 
 def load_judge(folder: str | Path) -> Judge:
-    """Load the judge from the phantom world's folder (`judge.safetensors`); raises FileNotFoundError naming the build command."""
+    """Load the judge from the phantom world's folder (`judge.safetensors`); raises FileNotFoundError naming the build
+    command.
+    """
     from safetensors.torch import load_file
 
     path = Path(folder) / "judge.safetensors"

@@ -68,7 +68,8 @@ def all_scenes() -> list[Scene]:
 
 
 def split_scenes(seed: int = 0) -> dict[str, list[Scene]]:
-    """Return disjoint lists under `train`, `val` and `test` (600, 64 and 200 scenes): no test combination is ever trained on.
+    """Return disjoint lists under `train`, `val` and `test` (600, 64 and 200 scenes): no test combination is ever
+    trained on.
 
     Every single attribute value occurs in `train`; only the combinations are held out.
     """
@@ -125,8 +126,8 @@ def _signed_distance(shape: str, x: np.ndarray, y: np.ndarray, r: float) -> np.n
 def draw(scene: Scene, seed: int | None = None) -> np.ndarray:
     """Draw a scene.
 
-    scene: what to draw. seed: None draws the clean picture; a number moves it by up to 1.5 pixels, changes its radius by up
-    to 6 % and its shade slightly, so that a scene has many pictures.
+    scene: what to draw. seed: None draws the clean picture; a number moves it by up to 1.5 pixels, changes its radius
+    by up to 6 % and its shade slightly, so that a scene has many pictures.
 
     Returns uint8 (64, 64, 3).
     """

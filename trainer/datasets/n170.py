@@ -23,7 +23,7 @@ PREPROCESSING = PreprocessingConfig(
     sfreq=256.0,
     tmin=-0.1,
     tmax=0.8,
-    l_freq=1.0,
+    l_freq=2.0,
     h_freq=30.0,
     reject_uv=75.0,
 )

@@ -9,7 +9,8 @@ from core.phantom.scenes import Scene, draw
 def draw_many(scenes: list[Scene], variants: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw every scene in several variants.
 
-    Returns pictures uint8 (n_scenes × variants, 3, 64, 64) and the index of each picture's scene (n_scenes × variants,).
+    Returns pictures uint8 (n_scenes × variants, 3, 64, 64) and the index of each picture's scene (n_scenes ×
+    variants,).
     """
     pictures = np.stack([draw(scene, seed * 10_000 + variant) for scene in scenes for variant in range(variants)])
     index = torch.arange(len(scenes)).repeat_interleave(variants)
