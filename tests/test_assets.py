@@ -74,7 +74,14 @@ def test_the_shipped_encoder_reads_that_persons_recording(shared_data):
 def test_the_shipped_encoder_carries_figures_baselines_licence_and_credit():
     encoder = load_encoder(ASSETS / "encoders" / "n170-subject1.safetensors")
     card = encoder.card_text()
-    for said in ("leave-one-run-out ROC-AUC", "chance 0.5", "shuffled EEG", "pre-stimulus", "BSD-3-Clause", "Barachant"):
+    for said in (
+        "leave-one-run-out ROC-AUC",
+        "chance 0.5",
+        "shuffled EEG",
+        "pre-stimulus",
+        "BSD-3-Clause",
+        "Barachant",
+    ):
         assert said in card
     assert encoder.card["simulated"] is False
 

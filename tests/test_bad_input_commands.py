@@ -46,7 +46,9 @@ def rate_below_twice_the_low_pass(folder: Path) -> Path:
 
 def volts_that_are_microvolts(folder: Path) -> Path:
     loud = noise_recording()
-    save_recording(Recording(loud.data * 1e6, loud.sfreq, loud.ch_names, None, loud.events), folder / "loud.safetensors")
+    save_recording(
+        Recording(loud.data * 1e6, loud.sfreq, loud.ch_names, None, loud.events), folder / "loud.safetensors"
+    )
     return folder / "loud.safetensors"
 
 
@@ -67,7 +69,9 @@ def test_generate_says_it_in_one_line_and_writes_nothing(make, tmp_path, monkeyp
 
     save_encoder(small_encoder(), tmp_path / "e.safetensors")
     arguments = ["generate.py", str(make(tmp_path)), "--encoder", str(tmp_path / "e.safetensors")]
-    monkeypatch.setattr(sys, "argv", [*arguments, "--model", str(ROOT / "assets" / "phantom"), "--out", str(tmp_path / "out")])
+    monkeypatch.setattr(
+        sys, "argv", [*arguments, "--model", str(ROOT / "assets" / "phantom"), "--out", str(tmp_path / "out")]
+    )
     with pytest.raises(SystemExit) as stopped:
         run(main)
     assert stopped.value.code == 2
@@ -87,7 +91,11 @@ def test_generate_says_it_in_one_line_and_writes_nothing(make, tmp_path, monkeyp
 )
 def test_the_real_commands_exit_with_status_2(command, says, tmp_path):
     done = subprocess.run(
-        [sys.executable, str(ROOT / command[0]), *command[1:]], capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, str(ROOT / command[0]), *command[1:]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 2
     assert says in done.stderr

@@ -43,16 +43,12 @@ class DemoOptions:
 
 def demo(options: DemoOptions) -> dict:
     """Run the demo and return the report; an earlier demo in the same folder is replaced."""
-    from trainer.datasets import DATASETS
-    from trainer.datasets.store import write_store
     from trainer.evaluate import EvaluateOptions, evaluate
+    from trainer.prepare import prepare
     from trainer.presets import preset_named
     from trainer.train import train
 
-    dataset, simulated = (
-        DATASETS["phantom"],
-        PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed),
-    )
+    simulated = PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed)
     preset = preset_named(options.preset)
     if options.out.exists() and not (options.out / "options.json").is_file() and any(options.out.iterdir()):
         raise ValueError(f"{options.out} holds something else than an earlier demo; choose another --out")
@@ -61,14 +57,7 @@ def demo(options: DemoOptions) -> dict:
         f"1/3 simulating a person with the {options.montage} headset at SNR {options.snr:g} (phantom, not brain data)",
         flush=True,
     )
-    config = dataset.preprocessing(None, simulated)
-    write_store(
-        options.out / "store",
-        dataset.sessions(None, simulated),
-        config,
-        provenance=dataset.provenance(None, simulated),
-        labels=dataset.labels,
-    )
+    prepare("phantom", None, options.out / "store", simulated)
     print("2/3 training", flush=True)
     train(replace(preset, data=options.out / "store", out=options.out, seed=options.seed))
     print("3/3 decoding held-out trials and drawing them", flush=True)

@@ -9,6 +9,7 @@ them. A killed run goes on with --resume.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -61,7 +62,8 @@ def train(options: TrainOptions) -> Path:
     parts = split_trials(trials, options)
     used = np.sort(np.concatenate(list(parts.values())))
     targets = trial_targets(trials.select_columns(used), options, store.folder / "targets")
-    _check_run_folder(options)
+    if is_main_process():
+        _check_run_folder(options)
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
     print(
         f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples "
@@ -69,12 +71,20 @@ def train(options: TrainOptions) -> Path:
     )
     after_epoch = _animator(options, trials, parts)
     encoder = fit_encoder(trials, parts, store.config, targets, options, options.out, after_epoch)
+    path = options.out / "encoder.safetensors"
+    if not is_main_process():
+        return path
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
     options.out.mkdir(parents=True, exist_ok=True)
-    save_encoder(encoder, options.out / "encoder.safetensors")
+    save_encoder(encoder, path)
     _write_options(options)
-    print(f"wrote {options.out / 'encoder.safetensors'}\nnext: python trainer/evaluate.py {options.out}")
-    return options.out / "encoder.safetensors"
+    print(f"wrote {path}\nnext: python trainer/evaluate.py {options.out}")
+    return path
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the only process, or the first one of `accelerate launch`."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def card_of(store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], options: TrainOptions, split: str) -> dict:

@@ -41,7 +41,7 @@ def read_recording(
     if signals.companions:
         source["companions"] = {beside.name: sha256_of(beside) for beside in signals.companions}
     if signals.judged:
-        # Channels were chosen and mended before it was saved; but anyone can write such a file, so amplitudes are judged.
+        # Channels were chosen and mended before it was saved; but anyone can write such a file, so it is judged.
         judge_amplitudes(path, signals, "V", "declared V")
         return _recording(signals, {**(signals.saved_source or {}), **source, "sfreq": signals.sfreq})
 
