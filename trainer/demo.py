@@ -50,7 +50,8 @@ def demo(options: DemoOptions) -> dict:
 
     simulated = PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed)
     preset = preset_named(options.preset)
-    if options.out.exists() and not (options.out / "options.json").is_file() and any(options.out.iterdir()):
+    earlier = (options.out / "options.json").is_file() or (options.out / "store" / "shards").is_dir()
+    if options.out.exists() and not earlier and any(options.out.iterdir()):
         raise ValueError(f"{options.out} holds something else than an earlier demo; choose another --out")
     shutil.rmtree(options.out, ignore_errors=True)
     print(
