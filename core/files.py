@@ -18,6 +18,8 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
+        # Some writers make files that only their owner can read; a shared model folder needs more.
+        beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
