@@ -2,6 +2,8 @@
 
     python benchmarks/n170.py --source FOLDER [--subject 1]
 
+    python benchmarks/n170.py --source FOLDER --nested      # the band too is chosen on training runs alone; slower
+
 FOLDER holds muse-lsl CSV files of one subject, one a run (or several subjects' named subjectN_sessionM_*).
 """
 
@@ -9,15 +11,33 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from trainer.cross_validate import cross_validated_figures
+from trainer.cross_validate import cross_validated_figures, nested_auc
 from trainer.datasets import DATASETS
 from trainer.datasets.n170 import N170Options
 from trainer.datasets.store import write_store
 from trainer.presets import preset_named
+
+HIGH_PASSES = (0.5, 1.0, 2.0, 3.0)
+
+
+def nested_figures(arguments: argparse.Namespace, folder: Path) -> dict:
+    """Return the ROC-AUC with the high-pass chosen inside each training set."""
+    dataset, options, stores = DATASETS["n170"], N170Options(subject=arguments.subject), {}
+    for l_freq in HIGH_PASSES:
+        stores[f"{l_freq:g} Hz"] = write_store(
+            folder / f"{l_freq:g}",
+            dataset.sessions(arguments.source, options),
+            replace(dataset.preprocessing(arguments.source, options), l_freq=l_freq),
+            provenance=dataset.provenance(arguments.source, options),
+            labels=dataset.labels,
+        )
+    aucs, chosen = nested_auc(stores, preset_named(arguments.preset))
+    return {"nested_auc_mean": float(aucs.mean()), "nested_auc_runs": aucs.tolist(), "nested_choices": chosen}
 
 
 def main() -> None:
@@ -26,6 +46,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--subject", type=int, default=None)
     parser.add_argument("--preset", default="n170")
+    parser.add_argument("--nested", action="store_true")
     arguments = parser.parse_args()
     dataset, figures = DATASETS["n170"], {}
     with tempfile.TemporaryDirectory() as folder:
@@ -39,6 +60,8 @@ def main() -> None:
                 labels=dataset.labels,
             )
             figures[window] = cross_validated_figures(store, preset_named(arguments.preset))
+        if arguments.nested:
+            figures["response"] |= nested_figures(arguments, Path(folder))
     control = figures["prestimulus"]
     print(json.dumps({
         **figures["response"],

@@ -5,12 +5,17 @@ import pytest
 from core.files import sha256_of, write_atomically
 
 
+def write_half(path):
+    with write_atomically(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), write_atomically(path) as beside:
-        beside.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

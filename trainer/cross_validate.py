@@ -70,6 +70,33 @@ def leave_one_run_out(store: TrialStore, options: TrainOptions) -> tuple[Trials,
     return trials, scores
 
 
+def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np.ndarray, list[str]]:
+    """Return each run's ROC-AUC (n_runs,) when the preparation too is chosen without it, and the preparation chosen.
+
+    stores: the same recordings, prepared in several ways. For each run the way with the best mean ROC-AUC inside the
+    other runs (leaving each of them out in turn) is taken.
+    """
+    trials = {name: store.trials() for name, store in stores.items()}
+    runs = np.unique(next(iter(trials.values())).run)
+
+    def auc(name: str, train_runs: np.ndarray, test_run: str) -> float:
+        of = trials[name]
+        chosen = of.select(np.isin(of.run, [*train_runs, test_run]))
+        parts = {"train": np.flatnonzero(chosen.run != test_run), "test": np.flatnonzero(chosen.run == test_run)}
+        encoder = fit_encoder(chosen, {**parts, "val": parts["test"][:0]}, stores[name].config, {}, options)
+        test = chosen.select(parts["test"])
+        logits = predict(encoder, np.asarray(test.eeg))["prompts"]
+        return roc_auc((logits[:, 1] - logits[:, 0]).numpy(), test.label)
+
+    found, chosen = [], []
+    for left_out in runs:
+        others = runs[runs != left_out]
+        inner = {name: np.mean([auc(name, others[others != run], run) for run in others]) for name in stores}
+        chosen.append(max(inner, key=lambda name: inner[name]))
+        found.append(auc(chosen[-1], others, left_out))
+    return np.array(found), chosen
+
+
 def run_aucs(scores: np.ndarray, label: np.ndarray, run_of: np.ndarray) -> np.ndarray:
     """Return each run's ROC-AUC (n_runs,), runs in sorted order."""
     return np.array([roc_auc(scores[run_of == name], label[run_of == name]) for name in np.unique(run_of)])
