@@ -17,10 +17,15 @@ def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = t
     model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. Returns the diffusers pipeline
     on `device`. Raises FileNotFoundError or ValueError saying what was found instead.
     """
-    from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
     from diffusers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
+    # What they would say here is about image processors that no pipeline of ours uses.
     logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+
     path = Path(model)
     shared = {"dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
     if path.is_file():

@@ -66,6 +66,9 @@ def model_fingerprint(clip: str) -> str:
 
 def _load(made, clip: str, subfolder: str = ""):
     """Load a transformers class from a folder or the hub; raises FileNotFoundError with the way to the weights."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # ours says how far the captions are
     folder = Path(clip)
     arguments = {"subfolder": subfolder} if subfolder and (not folder.is_dir() or (folder / subfolder).is_dir()) else {}
     try:
