@@ -7,7 +7,6 @@ import torch
 from core.encoders.riemann import covariances, matrix_log, riemann_mean
 from core.encoders.tangent import Tangent, TangentConfig, fit_tangent
 
-
 needs_numpy_2 = pytest.mark.skipif(
     np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="the pyRiemann to compare with needs numpy 2"
 )
