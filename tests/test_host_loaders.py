@@ -243,7 +243,8 @@ def test_the_loaders_list_what_lies_in_the_hosts_folders(run, comfyui):
     (comfyui.inputs / "photo.png").write_bytes(b"")
     loaders = [comfyui.nodes["SDEEG_LoadRecording"], comfyui.nodes["SDEEG_LoadEncoder"]]
     options = [node.define_schema().inputs[0].options["options"] for node in loaders]
-    assert options == [["noise.safetensors"], ["prompts.safetensors", "text.safetensors"]]
+    shipped = "n170-subject1.safetensors"
+    assert options == [["noise.safetensors"], [shipped, "prompts.safetensors", "text.safetensors"]]
 
 
 def test_a_prompts_encoder_mixes_the_hosts_own_text_states(run):
