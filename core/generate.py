@@ -11,11 +11,15 @@ from .spaces import check_fits
 NEGATIVES = ("empty", "train-mean")
 
 
-def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32):
+def load_pipeline(
+    model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, config: str | Path | None = None
+):
     """Load a Stable Diffusion 1.x, 2.x or SDXL text-to-image pipeline.
 
-    model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. Returns the diffusers pipeline
-    on `device`. Raises FileNotFoundError or ValueError saying what was found instead.
+    model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. config: for a single file, a
+    diffusers folder of the same family that holds its configuration and tokenizer; without it diffusers fetches them
+    from the hub. Returns the diffusers pipeline on `device`. Raises FileNotFoundError or ValueError saying what
+    was found instead.
     """
     from diffusers.utils import logging
     from transformers.utils import logging as transformers_logging
@@ -35,7 +39,13 @@ def load_pipeline(model: str | Path, device: str = "cpu", dtype: torch.dtype = t
             )
         made = StableDiffusionXLPipeline if _is_sdxl(path) else StableDiffusionPipeline
         extra = {"dtype": dtype} if made is StableDiffusionXLPipeline else shared
-        pipeline = made.from_single_file(str(path), **extra)
+        try:
+            pipeline = made.from_single_file(str(path), **extra, **({"config": str(config)} if config else {}))
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{path.name} is a single file, and its family's configuration is not on this computer. "
+                "Go online once, or give the folder of any model of that family in diffusers' format (--config)"
+            ) from error
     elif path.is_dir():
         if not (path / "model_index.json").is_file():
             raise ValueError(

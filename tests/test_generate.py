@@ -6,6 +6,7 @@ from core.conditioning import Conditioning, condition, decode
 from core.formats.native import save_recording
 from core.generate import generate, load_pipeline, prompt_encoder
 from core.heads import HeadConfig
+from tests.single_file import write_single_file
 from tests.small_encoders import noise_recording, small_encoder
 from tests.small_models import small_sd1, small_sdxl
 from trainer.generate import GenerateOptions, generate_pictures
@@ -107,6 +108,27 @@ def test_a_single_file_checkpoint_is_refused_unless_it_is_safetensors(tmp_path):
         load_pipeline(tmp_path / "nothing" / "here")
     with pytest.raises(ValueError, match="not a diffusers folder"):
         load_pipeline(tmp_path)
+
+
+def test_a_single_file_checkpoint_draws_what_its_diffusers_folder_draws(sd1, tmp_path):
+    single = load_pipeline(write_single_file(sd1, tmp_path / "one.safetensors"), config=sd1)
+    folder = load_pipeline(sd1)
+    prompt = ["a small red star on the left"]
+    assert torch.equal(prompt_encoder(single)(prompt)[0], prompt_encoder(folder)(prompt)[0])
+    assert torch.equal(generate(single, text_conditioning(1), steps=2), generate(folder, text_conditioning(1), steps=2))
+
+
+def test_a_single_file_whose_configuration_cannot_be_had_says_what_to_give(tmp_path, monkeypatch):
+    from diffusers import StableDiffusionPipeline
+    from safetensors.torch import save_file
+
+    def offline(*arguments, **more):
+        raise FileNotFoundError("no network")
+
+    monkeypatch.setattr(StableDiffusionPipeline, "from_single_file", offline)
+    save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2)}, tmp_path / "sd15.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"sd15\.safetensors is a single file.*--config"):
+        load_pipeline(tmp_path / "sd15.safetensors")
 
 
 def test_the_command_writes_a_png_for_each_window(sd1, tmp_path):

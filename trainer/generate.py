@@ -32,6 +32,8 @@ class GenerateOptions:
     """Encoder file."""
     model: str
     """Stable Diffusion 1.x, 2.x or SDXL: a diffusers folder, a .safetensors checkpoint or a hub id."""
+    config: str = ""
+    """For a single-file checkpoint while offline: a diffusers folder of the same family."""
     out: Path = Path("pictures")
     """Folder for the PNG files."""
     units: str = ""
@@ -108,7 +110,7 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     dtype = torch.float16 if device != "cpu" else torch.float32
     if options.dtype != "auto":
         dtype = getattr(torch, options.dtype)
-    pipeline = load_pipeline(options.model, device, dtype)
+    pipeline = load_pipeline(options.model, device, dtype, options.config or None)
     encode = prompt_encoder(pipeline)
     decoded = decode(
         encoder,
