@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import tyro
 
+from core.spaces import find_space
 from trainer.console import run
 from trainer.evaluation import (
     Evaluated,
@@ -60,7 +61,8 @@ def evaluate(options: EvaluateOptions) -> dict:
     scores, sections, found = decoding_report(evaluated)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
     pictures = {}
-    if options.pictures and model and evaluated.is_phantom:
+    drawable = find_space(evaluated.encoder.spaces[0]).kind in ("text", "prompts")
+    if options.pictures and model and evaluated.is_phantom and drawable:
         drawn_scores, drawn_sections, pictures = picture_report(evaluated, model, options, found)
         scores, sections = scores + drawn_scores, sections + drawn_sections
     write_card_metrics(evaluated, scores)

@@ -167,10 +167,10 @@ def load_picture(images: Path | None, image_id: str) -> np.ndarray:
     Raises FileNotFoundError naming the folder and the id.
     """
     if images is None:
-        from core.phantom.scenes import draw, scene_from_caption
+        from core.phantom.scenes import draw, scene_from_id
 
         try:
-            return draw(scene_from_caption("a " + image_id.replace("-", " ")))
+            return draw(scene_from_id(image_id))
         except ValueError as error:
             raise FileNotFoundError(
                 f"pictures are needed for image targets: give --images FOLDER (looking for {image_id!r})"

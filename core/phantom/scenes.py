@@ -93,6 +93,11 @@ def scene_from_caption(caption: str) -> Scene:
     )
 
 
+def scene_from_id(name: str) -> Scene:
+    """Return the scene whose `id` this is; raises ValueError like `scene_from_caption`."""
+    return scene_from_caption("a " + name.replace("-", " "))
+
+
 def _signed_distance(shape: str, x: np.ndarray, y: np.ndarray, r: float) -> np.ndarray:
     """Return a field that is negative inside the shape of radius `r` centred on the origin, about one unit a pixel."""
     if shape == "circle":
