@@ -54,6 +54,8 @@ class GenerateOptions:
     """0 is the train mean, 1 what was decoded."""
     restore_spread: float = 1.0
     """0 keeps regression's shrunken predictions, 1 restores the targets' spread."""
+    recall: bool = True
+    """Pull a regression head's answer back among its training targets."""
     prompts: tuple[str, ...] = ()
     """Reword the prompts of a prompts head, same number and order."""
     text: str = ""
@@ -122,6 +124,7 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
         average=options.average,
         strength=options.eeg_strength,
         restore_spread=options.restore_spread,
+        recall=options.recall,
         encode_prompts=encode,
         prompts=options.prompts or None,
     )
