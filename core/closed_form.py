@@ -77,18 +77,18 @@ def fit_closed_form(
 
 
 @torch.no_grad()
-def out_of_fold(fit: Callable[[Tensor], EegEncoder], eeg: Tensor, groups: Tensor) -> dict[str, Tensor]:
+def out_of_fold(outputs_without: Callable[[Tensor], dict[str, Tensor]], groups: Tensor) -> dict[str, Tensor]:
     """Return each head's raw outputs (n, ·) for rows that the fitted encoder never saw.
 
-    fit: rows to train on (boolean mask (n,)) → fitted encoder. groups: (n,), left out one at a time.
+    outputs_without: rows to leave out (boolean mask (n,)) → outputs for these rows of an encoder that was scaled and
+    fitted without them. groups: (n,), left out one at a time.
     """
     found: dict[str, Tensor] = {}
     for group in groups.unique():
         left_out = groups == group
-        outputs = fit(~left_out).eval()(eeg[left_out])
-        for space, output in outputs.items():
+        for space, output in outputs_without(left_out).items():
             if space not in found:
-                found[space] = torch.zeros(len(eeg), output.shape[1], dtype=output.dtype)
+                found[space] = torch.zeros(len(groups), output.shape[1], dtype=output.dtype)
             found[space][left_out] = output
     return found
 

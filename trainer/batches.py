@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -27,7 +28,7 @@ class Batches:
     batch: int
     seed: int
 
-    @property
+    @cached_property
     def members(self) -> list[np.ndarray]:
         """Return the trials that make one item: single trials, or all repeats of a picture for one subject."""
         if self.average == "none":

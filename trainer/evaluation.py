@@ -20,7 +20,7 @@ from .building import Target, encode_ready, predict, trial_targets
 from .datasets.store import TrialStore, open_store
 from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section
 from .options import TrainOptions
-from .splits import split_hash, split_trials
+from .splits import split_hash, split_trials, trials_at_use
 from .train import load_options
 
 MIN_TEST = 20
@@ -71,9 +71,7 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
             f"the store at {store.folder} is not the one {run} was trained on: "
             "its split differs from the encoder's card"
         )
-    test = trials.select(parts["test"])
-    if options.average != "none":
-        test = test.average_repeats()
+    test = trials_at_use(trials, parts["test"], options)
     targets = trial_targets(
         trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options, store.folder / "targets"
     )

@@ -16,6 +16,7 @@ from core.trials import Trials
 from .building import Target, build_for, encode_ready, predict
 from .calibration import calibrate
 from .options import TrainOptions
+from .splits import trials_at_use
 
 N_FOLDS = 5
 
@@ -35,13 +36,11 @@ def fit_encoder(
     options that do not fit together or trials that are too few.
     """
     encoder = build_for(trials, parts["train"], stored, options, targets)
-    averaged = options.average != "none"
     if encoder.architecture in CLOSED_FORM:
-        train = trials.select(parts["train"])
-        train = train.average_repeats() if averaged else train
+        train = trials_at_use(trials, parts["train"], options)
         _closed_form(encoder, train, targets)
         if not len(parts["val"]):
-            _calibrate_by_folds(encoder, trials, train, stored, targets, options)
+            _calibrate_by_folds(encoder, train, stored, targets, options)
             return encoder.eval()
     else:
         from .loop import train_loop
@@ -49,8 +48,7 @@ def fit_encoder(
         if out is None:
             raise ValueError(f"{encoder.architecture!r} is trained by gradient descent and needs a run folder (--out)")
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
-    held_out = trials.select(parts["val"])
-    held_out = held_out.average_repeats() if averaged and len(held_out) else held_out
+    held_out = trials_at_use(trials, parts["val"], options)
     if len(held_out):
         calibrate(encoder, predict(encoder, held_out.eeg), held_out, targets)
     return encoder.eval()
@@ -80,20 +78,17 @@ def folds(trials: Trials) -> np.ndarray:
 
 def _calibrate_by_folds(
     encoder: EegEncoder,
-    trials: Trials,
     train: Trials,
     stored: PreprocessingConfig,
     targets: dict[str, Target],
     options: TrainOptions,
 ) -> None:
     """Calibrate without a validation split: from predictions of fits that left each fold out."""
-    groups = torch.from_numpy(folds(train))
 
-    def fit(chosen: torch.Tensor) -> EegEncoder:
-        part = train.select(chosen.numpy())
+    def outputs_without(left_out: torch.Tensor) -> dict[str, torch.Tensor]:
+        part = train.select(~left_out.numpy())
         fold = build_for(part, np.arange(len(part)), stored, options, targets)
         _closed_form(fold, part, targets)
-        return fold
+        return predict(fold, np.asarray(train.eeg[left_out.numpy()]))
 
-    outputs = out_of_fold(fit, encode_ready(encoder, train.eeg), groups)
-    calibrate(encoder, outputs, train, targets)
+    calibrate(encoder, out_of_fold(outputs_without, torch.from_numpy(folds(train))), train, targets)

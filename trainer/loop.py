@@ -20,6 +20,7 @@ from .batches import Batches
 from .building import Target, encode_ready
 from .losses import Objective
 from .options import TrainOptions
+from .splits import trials_at_use
 
 STATE = "state.pt"
 
@@ -122,7 +123,7 @@ def train_loop(
         )
     steps = math.ceil(per_epoch / options.accumulate) * options.epochs
     target_rows = {space: target.rows(trials) for space, target in targets.items()}
-    validation = _validation_set(trials, parts["val"], options)
+    validation = trials_at_use(trials, parts["val"], options)
     bar = tqdm(range(progress.epoch, options.epochs), desc="training", initial=progress.epoch, total=options.epochs,
                disable=not accelerator.is_main_process)  # fmt: skip
     for epoch in bar:
@@ -171,12 +172,6 @@ def train_loop(
         encoder.load_state_dict(best_weights)
     encoder.eval()
     return progress
-
-
-def _validation_set(trials: Trials, rows: np.ndarray, options: TrainOptions) -> Trials:
-    """Return the validation trials, with repeats averaged as at use where training averages them."""
-    chosen = trials.select(rows)
-    return chosen.average_repeats() if options.average != "none" and len(rows) else chosen
 
 
 def batch_targets(

@@ -56,6 +56,12 @@ def _hold_out(trials: Trials, train: np.ndarray, options: TrainOptions) -> tuple
     return train[~is_val], train[is_val]
 
 
+def trials_at_use(trials: Trials, rows: np.ndarray, options: TrainOptions) -> Trials:
+    """Return the trials of one part as they are decoded: a picture's repeats averaged, where training averages them."""
+    chosen = trials.select(rows)
+    return chosen.average_repeats() if options.average != "none" and len(rows) else chosen
+
+
 def split_hash(trials: Trials, parts: dict[str, np.ndarray]) -> str:
     """Return a short hash of who is in which part, for the encoder's card."""
     digest = hashlib.sha256()

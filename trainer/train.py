@@ -77,7 +77,6 @@ def train(options: TrainOptions) -> Path:
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
     options.out.mkdir(parents=True, exist_ok=True)
     save_encoder(encoder, path)
-    _write_options(options)
     print(f"wrote {path}\nnext: python trainer/evaluate.py {options.out}")
     return path
 

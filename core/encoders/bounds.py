@@ -7,6 +7,14 @@ from typing import Any
 Bound = tuple[float, float] | tuple[str, ...]
 
 
+def check_eeg(eeg: Any, config: Any) -> None:
+    """Raise ValueError where eeg is not (batch, config.n_channels, config.n_times)."""
+    if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
+        raise ValueError(
+            f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
+        )
+
+
 def check_fields(config: Any, **bounds: Bound) -> None:
     """Check the type of each field of a dataclass and that it lies within its bounds, ends included.
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bounds import check_fields
+from .bounds import check_eeg, check_fields
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,7 @@ class Linear(nn.Module):
     def features(self, eeg: Tensor) -> Tensor:
         """Return the features of eeg (batch, n_channels, n_times) before standardising: (batch, width)."""
         config = self.config
-        if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
-            raise ValueError(
-                f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
-            )
+        check_eeg(eeg, config)
         return (F.adaptive_avg_pool1d(eeg, config.n_bins) if config.n_bins else eeg).flatten(1)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bounds import check_fields
+from .bounds import check_eeg, check_fields
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,7 @@ class Nice(nn.Module):
     def forward(self, eeg: Tensor) -> Tensor:
         """Return the tokens of eeg (batch, n_channels, n_times); any unit, normalised by the caller."""
         config = self.config
-        if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
-            raise ValueError(
-                f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
-            )
+        check_eeg(eeg, config)
         sources = self.folded_sources(eeg) if config.folded else self.sources(eeg)
         sources = F.elu(self.spatial_norm(sources))
         return self.mix(self.dropout(sources)).reshape(len(eeg), 1, self.width)

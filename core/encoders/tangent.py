@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .bounds import check_fields
+from .bounds import check_eeg, check_fields
 from .riemann import ESTIMATORS, covariances, matrix_log, power, riemann_mean, upper_triangle
 
 MAX_ORDER = 256  # rows of the stacked signal: features grow with the square
@@ -72,10 +72,7 @@ class Tangent(nn.Module):
     def stacked_covariances(self, eeg: Tensor) -> Tensor:
         """Return the covariance of templates and filtered eeg in double precision: (batch, order, order)."""
         config = self.config
-        if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
-            raise ValueError(
-                f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
-            )
+        check_eeg(eeg, config)
         # Apple's devices have no double precision.
         dtype = torch.float32 if eeg.device.type == "mps" else torch.float64
         templates = self.templates.to(dtype).expand(len(eeg), -1, -1)
