@@ -7,7 +7,7 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .folders import register_encoder_folder
 
-TOPICS = ("recording", "encoder", "conditioning")
+TOPICS = ("recording", "phantom", "windows", "plot", "encoder", "conditioning")
 
 
 def load_nodes() -> list[type[io.ComfyNode]]:
@@ -16,9 +16,7 @@ def load_nodes() -> list[type[io.ComfyNode]]:
     for topic in TOPICS:
         try:
             nodes += importlib.import_module(f".nodes_{topic}", __package__).NODES
-        except (
-            Exception
-        ) as error:  # whatever a host's packages may raise at import, torchvision's RuntimeError included
+        except Exception as error:  # whatever a host's packages may raise at import, torchvision's RuntimeError included
             logging.warning("sd-eeg: the %s nodes are missing: %s: %s", topic, type(error).__name__, error)
     return nodes
 

@@ -1,5 +1,9 @@
 """Where the nodes find files: encoders in models/eeg_encoders, recordings in the input folder."""
 
+import glob
+import re
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import folder_paths
@@ -44,8 +48,57 @@ def recording_names() -> list[str]:
 
 def recording_path(name: str) -> Path:
     """Return where a file of the input folder lies; the host refuses names that lead out of it (ValueError)."""
-    path = Path(folder_paths.get_annotated_filepath(name))
-    if not path.is_file():
+    shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} letters)"
+    try:
+        path = Path(folder_paths.get_annotated_filepath(name))
+        found = path.is_file()
+    except OSError as error:
+        raise ValueError(f"{shown!r} is no name of a file: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{shown!r} leads out of ComfyUI's input folder; put the recording into it") from error
+    if not found:
         inside = folder_paths.get_input_directory()
-        raise FileNotFoundError(f"No recording called {name!r} in ComfyUI's input folder ({inside}).")
+        raise FileNotFoundError(
+            f"No recording called {shown!r} in ComfyUI's input folder ({inside}). Upload it with the node's button"
+        )
     return path
+
+
+def format_names() -> list[str]:
+    """Return the names of the readers."""
+    from ..core.formats import READERS
+
+    return sorted(READERS)
+
+
+def complaint(find: Callable[[str], Path], name: str) -> bool | str:
+    """Return True where `find` knows the name, else its sentence, as the host's validation wants it."""
+    try:
+        find(name)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return True
+
+
+def content_of(path: Path) -> str:
+    """Return a digest of a file and of those that belong to it (.eeg and .vmrk of a .vhdr, .fdt of a .set)."""
+    together = sorted(p for p in path.parent.glob(f"{glob.escape(path.stem)}.*") if p.is_file())
+    return " ".join(_digest(part, part.stat().st_size, part.stat().st_mtime_ns) for part in together or [path])
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, size: int, changed_ns: int) -> str:
+    from ..core.files import sha256_of
+
+    return sha256_of(path)
+
+
+def free_encoder_path(filename: str) -> Path:
+    """Return a path in models/eeg_encoders that no file has yet; ValueError for a name that leads elsewhere."""
+    stem = filename.strip().removesuffix(".safetensors")
+    if not stem or len(stem) > 100 or stem.startswith(".") or re.search(r'[\\/:*?"<>|\x00-\x1f]', stem):
+        raise ValueError(f"{filename!r} is no file name; use letters, digits, - and _, without a folder")
+    folder = Path(folder_paths.models_dir) / ENCODERS
+    taken = [path.stem for path in folder.glob(f"{glob.escape(stem)}*.safetensors")]
+    names = (stem if not n else f"{stem}-{n + 1}" for n in range(len(taken) + 1))
+    return folder / f"{next(name for name in names if name not in taken)}.safetensors"

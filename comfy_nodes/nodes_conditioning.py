@@ -1,70 +1,36 @@
-"""Nodes that turn a recording into the host's conditioning."""
+"""Nodes that turn windows of a recording into the host's conditioning, and blend it with text."""
 
-from collections.abc import Callable
 from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .sockets import CATEGORY, EegEncoder, EegRecording
+from .families import AUTO, family_of
+from .host_conditioning import as_conditioning, blend_conditioning, vision_output
+from .messages import readable
+from .outputs import absent
+from .sockets import CATEGORY, EegEncoder, EegWindows, Embeds
+from .text_encoder import prompt_encoder
 
-
-def prompt_encoder(clip: Any) -> Callable[[list[str]], tuple[Any, Any]]:
-    """Return the host's text encoder as core takes it: prompts to context (n, tokens, width) and pooled or None."""
-    import torch
-
-    def encode(prompts: list[str]) -> tuple[Any, Any]:
-        contexts, pooled = zip(
-            *(clip.encode_from_tokens(clip.tokenize(prompt), return_pooled=True) for prompt in prompts), strict=True
-        )
-        longest = max(context.shape[1] for context in contexts)
-        padded = [torch.cat([c, c[:, -1:].expand(-1, longest - c.shape[1], -1)], dim=1) for c in contexts]
-        return torch.cat(padded), None if any(one is None for one in pooled) else torch.cat(pooled)
-
-    return encode
-
-
-def host_conditioning(decoded: Any) -> list:
-    """Return core's Conditioning as the host's CONDITIONING; ValueError where it holds no context for a sampler."""
-    import comfy.model_management
-
-    if decoded.context is None:
-        raise ValueError(
-            f"the encoder answers in {decoded.space!r}, which is no conditioning by itself. "
-            "Where that is `prompts`, connect the checkpoint's CLIP to the node's clip input"
-        )
-    device = comfy.model_management.intermediate_device()
-    options = {} if decoded.pooled is None else {"pooled_output": decoded.pooled.to(device)}
-    return [[decoded.context.to(device), options]]
+FAMILY_NAMES = [AUTO, "sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux"]
+DRIVEN_BY = ["amount", "amount x confidence"]
 
 
 class Encode(io.ComfyNode):
-    """Decodes a stretch of a recording into conditioning."""
+    """Decodes windows of a recording into everything that can condition a model."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Return what the node looks like."""
         return io.Schema(
             node_id="SDEEG_Encode",
-            display_name="EEG to Conditioning",
+            display_name="EEG Encode",
             category=CATEGORY,
-            description="Decodes the EEG after an event into conditioning that takes the place of a prompt's.",
-            search_aliases=["eeg", "brain", "brain to image"],
+            description="Decodes EEG into conditioning that takes the place of a prompt's: one row, so one picture, for "
+            "each window.",
+            search_aliases=["eeg", "brain", "brain to image", "eeg to conditioning", "mind", "decode eeg"],
             inputs=[
-                EegEncoder.Input("encoder"),
-                EegRecording.Input("recording"),
-                io.Clip.Input(
-                    "clip",
-                    optional=True,
-                    tooltip="The checkpoint's text encoder, for encoders that answer with a mixture of prompts.",
-                ),
-                io.String.Input("event", default="", tooltip="Use events with this label; empty: any event."),
-                io.Int.Input(
-                    "index",
-                    default=-1,
-                    min=-1,
-                    max=1_000_000,
-                    tooltip="Which of these events, from 0; -1: all, averaged.",
-                ),
+                EegEncoder.Input("encoder", tooltip="From Load EEG Encoder or the trainer."),
+                EegWindows.Input("windows", tooltip="From EEG Select Windows."),
                 io.Float.Input(
                     "strength",
                     default=1.0,
@@ -72,37 +38,167 @@ class Encode(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="0: nothing of the EEG, 1: as decoded, above: exaggerated.",
+                    tooltip="0: nothing of the EEG, only the training mean; 1: as decoded; above: exaggerated.",
+                ),
+                io.Float.Input(
+                    "spread",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    display_mode=io.NumberDisplay.slider,
+                    advanced=True,
+                    tooltip="Restores the spread that regression takes: 0 as predicted, 1 as wide as the training targets.",
+                ),
+                io.Combo.Input(
+                    "family",
+                    options=FAMILY_NAMES,
+                    default=AUTO,
+                    tooltip="The model family the conditioning is for; auto asks the connected model.",
+                ),
+                io.String.Input(
+                    "prompts",
+                    default="",
+                    multiline=True,
+                    tooltip="Your own words for the encoder's prompts, one a line, in its order; empty: its own. "
+                    "The report and the card list them.",
+                ),
+                io.Model.Input(
+                    "model", optional=True, tooltip="The model that will sample; only its family is looked at."
+                ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The checkpoint's text encoder, for encoders that answer with a mixture of prompts.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=1024,
+                    min=0,
+                    max=16384,
+                    step=8,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Size of the picture that SDXL is told; 0 leaves it to the host.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=1024,
+                    min=0,
+                    max=16384,
+                    step=8,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Size of the picture that SDXL is told; 0 leaves it to the host.",
                 ),
             ],
             outputs=[
-                io.Conditioning.Output(display_name="conditioning"),
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(
+                    display_name="negative", tooltip="The training mean: what the encoder says when it knows nothing."
+                ),
+                io.ClipVisionOutput.Output(
+                    display_name="clip vision output", tooltip="For unCLIPConditioning: SD 2.1 unCLIP, or SDXL."
+                ),
+                Embeds.Output(display_name="embeds", tooltip="For IPAdapter Embeds: pos_embed."),
                 io.Float.Output(
                     display_name="confidence", tooltip="0 to 1, calibrated on recordings the encoder had not seen."
                 ),
-                io.String.Output(display_name="report", tooltip="What was decoded, from which events and channels."),
+                io.String.Output(display_name="report", tooltip="What was decoded, window by window."),
+                Embeds.Output(
+                    display_name="negative embeds", tooltip="The training mean, for IPAdapter Embeds: neg_embed."
+                ),
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
+    @readable
     def execute(
-        cls, encoder: Any, recording: Any, event: str, index: int, strength: float, clip: Any = None
+        cls,
+        encoder: Any,
+        windows: Any,
+        strength: float,
+        spread: float = 1.0,
+        family: str = AUTO,
+        prompts: str = "",
+        model: Any = None,
+        clip: Any = None,
+        width: int = 1024,
+        height: int = 1024,
     ) -> io.NodeOutput:
-        """Decode the chosen events."""
-        from ..core.conditioning import decode
+        """Decode every head that the rest of the graph can use."""
+        from ..core.answers import answer
 
-        decoded = decode(
+        found = answer(
             encoder,
-            recording,
-            label=event or None,
-            index=None if index < 0 else index,
-            average=True,
+            windows,
+            family=family_of(model) if family == AUTO else family,
             strength=strength,
+            restore_spread=spread,
+            prompts=prompts,
             encode_prompts=None if clip is None else prompt_encoder(clip),
         )
-        # An encoder that was never calibrated does not know how sure it is; 0 lets a graph fall back to text.
-        confidence = 0.0 if decoded.confidence is None else float(decoded.confidence.mean())
-        return io.NodeOutput(host_conditioning(decoded), confidence, decoded.report)
+        size = (width, height)
+        return io.NodeOutput(
+            as_conditioning(found.text, found.family, size) if found.text else absent(cls, 0, found.why_no_text),
+            as_conditioning(found.text.negative, found.family, size)
+            if found.text
+            else absent(cls, 1, found.why_no_text),
+            vision_output(found.image.image_embeds) if found.image else absent(cls, 2, found.why_no_image),
+            found.image.image_embeds if found.image else absent(cls, 3, found.why_no_image),
+            found.confidence,
+            found.report,
+            found.image.negative.image_embeds if found.image else absent(cls, 6, found.why_no_image),
+        )
 
 
-NODES = [Encode]
+class BlendConditioning(io.ComfyNode):
+    """Blends a prompt's conditioning with the EEG's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Return what the node looks like."""
+        return io.Schema(
+            node_id="SDEEG_BlendConditioning",
+            display_name="EEG Blend Conditioning",
+            category=CATEGORY,
+            description="Blends text with EEG conditioning, by an amount or as far as the decoder is sure.",
+            search_aliases=["mix eeg and text", "eeg strength", "slerp conditioning"],
+            inputs=[
+                io.Conditioning.Input("text", tooltip="A prompt's conditioning; its areas, masks and sizes are kept."),
+                io.Conditioning.Input("eeg", tooltip="EEG Encode's positive."),
+                io.Float.Input(
+                    "amount",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip="0: the text itself, bit for bit; 1: the EEG.",
+                ),
+                io.Combo.Input(
+                    "driven_by",
+                    options=DRIVEN_BY,
+                    default=DRIVEN_BY[0],
+                    tooltip="amount x confidence: windows the decoder is unsure of fall back to the text; guessing "
+                    "counts as 0, certainty as 1.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=["lerp", "slerp", "concat"],
+                    default="lerp",
+                    tooltip="lerp: straight mixture. slerp: along the arc, lengths kept. concat: tokens side by side.",
+                ),
+            ],
+            outputs=[io.Conditioning.Output(display_name="conditioning")],
+        )
+
+    @classmethod
+    @readable
+    def execute(cls, text: Any, eeg: Any, amount: float, driven_by: str, mode: str) -> io.NodeOutput:
+        """Blend, row by row."""
+        return io.NodeOutput(blend_conditioning(text, eeg, amount, mode, by_confidence=driven_by == DRIVEN_BY[1]))
+
+
+NODES = [Encode, BlendConditioning]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .recording import Recording
+from .recording import Event, Recording
 
 if TYPE_CHECKING:
     from .preprocessing import PreprocessingConfig
@@ -113,19 +113,9 @@ def select_onsets(
         if label is not None or index is not None:
             raise ValueError("give a time, or a label and index of events, not both")
         return np.atleast_1d(np.asarray(time, dtype=np.float64))
-    events = recording.events
-    if label is not None:
-        events = tuple(event for event in events if event.label == str(label))
-        if not events:
-            counted = Counter(event.label for event in recording.events)
-            listed = ", ".join(f"{name!r} x {count}" for name, count in counted.most_common(20)) or "none"
-            raise ValueError(f"no event is labelled {label!r}; this recording's events: {listed}")
+    events = events_labelled(recording, label)
     if index is not None:
-        places = [int(i) for i in np.atleast_1d(np.asarray(index))]
-        if wrong := [i for i in places if not -len(events) <= i < len(events)]:
-            of = "" if label is None else f" labelled {label!r}"
-            raise ValueError(f"no event {wrong[0]}: this recording has {len(events)} events{of}, counted from 0")
-        events = tuple(events[i] for i in places)
+        events = tuple(event_at(events, int(i), label) for i in np.atleast_1d(np.asarray(index)))
     if not events and label is None and index is None:
         length = config.n_times / config.sfreq
         return np.array(
@@ -137,3 +127,23 @@ def select_onsets(
             or [-config.tmin]
         )
     return np.array([event.onset for event in events])
+
+
+def events_labelled(recording: Recording, label: str | None) -> tuple[Event, ...]:
+    """Return the events with a label, all of them for None; raises ValueError listing the labels there are."""
+    events = recording.events
+    if label is not None:
+        events = tuple(event for event in events if event.label == str(label))
+        if not events:
+            counted = Counter(event.label for event in recording.events)
+            listed = ", ".join(f"{name!r} x {count}" for name, count in counted.most_common(20)) or "none"
+            raise ValueError(f"no event is labelled {label!r}; this recording's events: {listed}")
+    return events
+
+
+def event_at(events: tuple[Event, ...], place: int, label: str | None) -> Event:
+    """Return the event at a place, negative from the end; raises ValueError saying how many there are."""
+    if not -len(events) <= place < len(events):
+        of = "" if label is None else f" labelled {label!r}"
+        raise ValueError(f"no event {place}: this recording has {len(events)} events{of}, counted from 0")
+    return events[place]

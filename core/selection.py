@@ -1,0 +1,192 @@
+"""Which moments of a recording are looked at: events, times or a sliding row, single or averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .recording import Recording
+from .windows import event_at, events_labelled
+
+if TYPE_CHECKING:
+    from .checkpoint import EegEncoder
+    from .preprocessing import PreprocessingConfig
+
+AVERAGES = ("none", "per label", "all")
+MAX_WINDOWS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Windows of a recording that are not cut yet, for every encoder cuts its own about the same moments.
+
+    groups: onsets in seconds; the windows of one group are averaged into one. labels: what each group is, for people.
+    tmin, tmax: seconds about an onset, for plots and band power; an encoder has its own. `len()` is the number of
+    groups, so of windows that come out.
+    """
+
+    recording: Recording
+    groups: tuple[tuple[float, ...], ...]
+    labels: tuple[str, ...]
+    tmin: float = 0.0
+    tmax: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.groups or not all(self.groups) or len(self.groups) != len(self.labels):
+            raise ValueError(f"{len(self.groups)} groups of moments with {len(self.labels)} labels select nothing")
+        if not self.tmin < self.tmax:
+            raise ValueError(f"a window must end after it starts; got {self.tmin:g} to {self.tmax:g} s")
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def one_by_one(self) -> tuple[Selection, ...]:
+        """Return a selection for each window."""
+        return tuple(
+            replace(self, groups=(group,), labels=(label,))
+            for group, label in zip(self.groups, self.labels, strict=True)
+        )
+
+
+def select_events(
+    recording: Recording,
+    label: str = "",
+    places: str = "",
+    average: str = "none",
+    *,
+    tmin: float = 0.0,
+    tmax: float = 1.0,
+) -> Selection:
+    """Select the moments of events.
+
+    label: their label, empty for any. places: which of them, from 0, such as "0, 3, 5-9" or "-1" for the last; empty
+    for all. average: "none" (a window for each event), "per label" (one for each label, in order of appearance), "all".
+    Raises ValueError that lists the labels or the number of events there are.
+    """
+    if average not in AVERAGES:
+        raise ValueError(f"no way to average called {average!r}; known: {', '.join(AVERAGES)}")
+    events = events_labelled(recording, label or None)
+    if not events:
+        raise ValueError("this recording has no events; select windows by time, or slide over it")
+    if places.strip():
+        events = tuple(event_at(events, place, label or None) for place in parse_places(places, len(events)))
+    groups: dict[object, list[float]] = {}
+    names: dict[object, str] = {}
+    for number, event in enumerate(events):
+        key: object = {"none": number, "per label": event.label, "all": ""}[average]
+        groups.setdefault(key, []).append(event.onset)
+        names.setdefault(key, event.label if average != "all" else label or "all events")
+    return Selection(recording, tuple(map(tuple, groups.values())), tuple(names.values()), tmin, tmax)
+
+
+def parse_places(text: str, n: int) -> list[int]:
+    """Return the numbers that a list such as "0, 3, 5-9, -1" names; negative ones count from the end of `n`.
+
+    Raises ValueError for anything else.
+    """
+    found: list[int] = []
+    for part in text.replace(";", ",").split(","):
+        word = part.strip()
+        if not word:
+            continue
+        first, dash, last = word[1:].partition("-")
+        first = word[0] + first
+        try:
+            low = int(first)
+            high = int(last) if dash else low
+        except ValueError:
+            raise ValueError(f"{word!r} is no number of an event; write them as in `0, 3, 5-9` or `-1`") from None
+        if dash and (low < 0 or high < low or high - low > MAX_WINDOWS):
+            raise ValueError(f"the range {word!r} runs backwards or is too long; write it as in `5-9`")
+        found += range(low, min(high, max(n, low)) + 1) if dash else [low]
+    return found
+
+
+def select_times(recording: Recording, times: Sequence[float], *, tmin: float = 0.0, tmax: float = 1.0) -> Selection:
+    """Select windows about moments in seconds; raises ValueError where there is none or one lies outside."""
+    moments = [float(time) for time in times]
+    if not moments:
+        raise ValueError("no times given; write seconds from the start of the recording, such as `1.5, 3`")
+    if wrong := [time for time in moments if not 0 <= time <= recording.duration]:
+        raise ValueError(f"{wrong[0]:g} s lies outside the recording, which lasts {recording.duration:.4g} s")
+    return Selection(recording, tuple((time,) for time in moments), tuple(f"{t:g} s" for t in moments), tmin, tmax)
+
+
+def parse_times(text: str) -> list[float]:
+    """Return the seconds that a list such as "1.5, 3" names; raises ValueError for anything else."""
+    try:
+        return [float(word) for word in text.replace(";", ",").replace(",", " ").split()]
+    except ValueError:
+        raise ValueError(f"{text!r} is no list of seconds; write it as in `1.5, 3`") from None
+
+
+def slide(
+    recording: Recording,
+    per_second: float,
+    start: float = 0.0,
+    stop: float | None = None,
+    *,
+    tmin: float = 0.0,
+    tmax: float = 1.0,
+) -> Selection:
+    """Select `per_second` windows a second, one for each frame of a film, wholly inside `start` to `stop` seconds.
+
+    stop: None is the recording's end. Raises ValueError where not one window fits, or far too many would.
+    """
+    stop = recording.duration if stop is None else stop
+    if not per_second > 0:
+        raise ValueError(f"windows a second must be above 0; got {per_second:g}")
+    if not 0 <= start < stop <= recording.duration + 1e-6:
+        raise ValueError(
+            f"from {start:g} to {stop:g} s cannot be slid over; the recording lasts {recording.duration:.4g} s"
+        )
+    if (stop - start) * per_second > MAX_WINDOWS:
+        raise ValueError(f"more than {MAX_WINDOWS} windows; take a shorter stretch or fewer windows a second")
+    moments = np.arange(start - min(tmin, 0.0), stop - max(tmax, 0.0) + 1e-9, 1 / per_second)
+    if not len(moments):
+        raise ValueError(f"not one window of {tmin:g} to {tmax:g} s fits between {start:g} and {stop:g} s")
+    return Selection(recording, tuple((float(m),) for m in moments), tuple(f"{m:.3g} s" for m in moments), tmin, tmax)
+
+
+def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarray:
+    """Return the selected windows as an encoder with this preprocessing wants them, in volts, repeats averaged.
+
+    float32 (len(selection), n_channels, n_times), filtered and cut by the very functions that training used. Of a
+    group, windows over `reject_uv` are left out while any is left. Raises ValueError where a window cannot be cut.
+    """
+    from .preprocessing import prepare_continuous
+    from .windows import cut_windows
+
+    onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
+    windows = cut_windows(prepare_continuous(selection.recording, config), onsets, config, keep_rejected=True)
+    group_of = np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
+    row_of = np.cumsum(windows.kept) - 1
+    clean = np.array([reason is None for reason in windows.reasons])
+    out = np.empty((len(selection), len(config.ch_names), config.n_times), dtype=np.float32)
+    for number in range(len(selection)):
+        mine = group_of == number
+        taken = mine & clean if (mine & clean).any() else mine & windows.kept
+        if not taken.any():
+            reasons = sorted({str(windows.reasons[i]) for i in np.flatnonzero(mine)})
+            raise ValueError(
+                f"window {number + 1} ({selection.labels[number]}) cannot be cut: {'; '.join(reasons)}. It needs "
+                f"{config.tmin:g} to {config.tmax:g} s about its moment; the recording lasts "
+                f"{selection.recording.duration:.4g} s"
+            )
+        found = windows.data[row_of[taken]]
+        out[number] = found[0] if len(found) == 1 else found.mean(axis=0, dtype=np.float64)
+    return out
+
+
+def encoder_input(selection: Selection, encoder: EegEncoder):
+    """Return the selected windows as the normalised tensor (n, channels, times) the encoder takes, on its device."""
+    import torch
+
+    from .normaliser import normalise
+
+    eeg = normalise(selected_eeg(selection, encoder.preprocessing), encoder.preprocessing, encoder.normaliser)
+    parameter = next(encoder.parameters())
+    return torch.from_numpy(eeg).to(parameter.device, parameter.dtype)
