@@ -16,7 +16,7 @@ def load_nodes() -> list[type[io.ComfyNode]]:
     for topic in TOPICS:
         try:
             nodes += importlib.import_module(f".nodes_{topic}", __package__).NODES
-        except Exception as error:  # whatever a host's packages may raise at import, torchvision's RuntimeError included
+        except Exception as error:  # whatever a package may raise at import, torchvision's RuntimeError included
             logging.warning("sd-eeg: the %s nodes are missing: %s: %s", topic, type(error).__name__, error)
     return nodes
 

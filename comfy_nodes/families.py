@@ -25,4 +25,4 @@ def family_of(model: Any) -> str | None:
             # Families that were derived from Flux (Flux 2, Chroma) take other text encoders.
             return family if type(inner) is made or family.startswith("sdxl") else None
     settings = getattr(getattr(inner, "model_config", None), "unet_config", {})
-    return WIDTHS.get(settings.get("context_dim"))
+    return WIDTHS.get(settings.get("context_dim") or 0)

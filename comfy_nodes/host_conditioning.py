@@ -22,6 +22,13 @@ def as_conditioning(decoded: Any, family: str | None, size: tuple[int, int]) -> 
     return [[decoded.context.to(device), options]]
 
 
+def as_embeds(decoded: Any) -> Any:
+    """Return core's image vectors as IP-Adapter's EMBEDS: a plain tensor (batch, width)."""
+    import comfy.model_management
+
+    return decoded.image_embeds.to(comfy.model_management.intermediate_device())
+
+
 def vision_output(image_embeds: Any) -> Any:
     """Return image vectors (batch, width) as the host's CLIP_VISION_OUTPUT.
 
@@ -48,7 +55,7 @@ def blend_conditioning(text: list, eeg: list, amount: float, mode: str, *, by_co
     by_confidence: scale each row's amount by how sure the decoder was. Neither input is changed. Raises ValueError
     where there are several EEG entries but not one for each of the text's, or shapes are of different families.
     """
-    from ..core.conditioning import blend_rows
+    from ..core.blending import blend_rows
 
     if not eeg or (len(eeg) not in (1, len(text))):
         raise ValueError(f"{len(eeg)} EEG conditionings cannot be blended with {len(text)} of text: give one")

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from .families import AUTO, family_of
-from .host_conditioning import as_conditioning, blend_conditioning, vision_output
+from .host_conditioning import as_conditioning, as_embeds, blend_conditioning, vision_output
 from .messages import readable
 from .outputs import absent
 from .sockets import CATEGORY, EegEncoder, EegWindows, Embeds
@@ -25,8 +25,8 @@ class Encode(io.ComfyNode):
             node_id="SDEEG_Encode",
             display_name="EEG Encode",
             category=CATEGORY,
-            description="Decodes EEG into conditioning that takes the place of a prompt's: one row, so one picture, for "
-            "each window.",
+            description="Decodes EEG into conditioning that takes the place of a prompt's: one row, so one picture, "
+            "for each window.",
             search_aliases=["eeg", "brain", "brain to image", "eeg to conditioning", "mind", "decode eeg"],
             inputs=[
                 EegEncoder.Input("encoder", tooltip="From Load EEG Encoder or the trainer."),
@@ -48,7 +48,7 @@ class Encode(io.ComfyNode):
                     step=0.05,
                     display_mode=io.NumberDisplay.slider,
                     advanced=True,
-                    tooltip="Restores the spread that regression takes: 0 as predicted, 1 as wide as the training targets.",
+                    tooltip="Restores the spread that regression takes: 0 as predicted, 1 as wide as the targets.",
                 ),
                 io.Combo.Input(
                     "family",
@@ -145,11 +145,11 @@ class Encode(io.ComfyNode):
             as_conditioning(found.text.negative, found.family, size)
             if found.text
             else absent(cls, 1, found.why_no_text),
-            vision_output(found.image.image_embeds) if found.image else absent(cls, 2, found.why_no_image),
-            found.image.image_embeds if found.image else absent(cls, 3, found.why_no_image),
+            vision_output(found.vision.image_embeds) if found.vision else absent(cls, 2, found.why_no_vision),
+            as_embeds(found.embeds) if found.embeds else absent(cls, 3, found.why_no_embeds),
             found.confidence,
             found.report,
-            found.image.negative.image_embeds if found.image else absent(cls, 6, found.why_no_image),
+            as_embeds(found.embeds.negative) if found.embeds else absent(cls, 6, found.why_no_embeds),
         )
 
 

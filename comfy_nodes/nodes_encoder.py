@@ -93,8 +93,8 @@ class TrainEncoder(io.ComfyNode):
                     "architecture",
                     options=ARCHITECTURES,
                     default=ARCHITECTURES[0],
-                    tooltip="tangent: Xdawn covariances in tangent space, best for a few labels. linear: ridge regression "
-                    "on the samples, for many.",
+                    tooltip="tangent: Xdawn covariances in tangent space, best for a few labels. linear: ridge "
+                    "regression on the samples, for many.",
                 ),
                 io.Float.Input(
                     "from_s", default=-0.1, min=-2.0, max=10.0, step=0.05, tooltip="Window about an event, seconds."
@@ -105,9 +105,7 @@ class TrainEncoder(io.ComfyNode):
                 io.Float.Input("high_pass", default=1.0, min=0.0, max=50.0, step=0.1, tooltip="Hertz; 0: none."),
                 io.Float.Input("low_pass", default=30.0, min=1.0, max=500.0, step=0.5, tooltip="Hertz."),
                 io.String.Input("name", default="my encoder", tooltip="Stands on the encoder's card."),
-                io.Clip.Input(
-                    "clip", optional=True, tooltip="The loaded checkpoint's text encoder, for text states."
-                ),
+                io.Clip.Input("clip", optional=True, tooltip="The loaded checkpoint's text encoder, for text states."),
             ],
             outputs=[
                 EegEncoder.Output(display_name="encoder"),

@@ -37,8 +37,8 @@ class Phantom(io.ComfyNode):
                                     "captions",
                                     default=CAPTION,
                                     multiline=True,
-                                    tooltip="One scene a line: a SIZE COLOUR SHAPE PLACE, such as `a small blue ring on "
-                                    "the right`.",
+                                    tooltip="One scene a line: a SIZE COLOUR SHAPE PLACE, such as `a small blue ring "
+                                    "on the right`.",
                                 )
                             ],
                         ),
@@ -79,7 +79,11 @@ class Phantom(io.ComfyNode):
                     tooltip="The evoked response against the background, single trial; 0 holds no trace of the scenes.",
                 ),
                 io.Int.Input(
-                    "subject", default=0, min=0, max=9999, tooltip="Which simulated person; an encoder fits one of them."
+                    "subject",
+                    default=0,
+                    min=0,
+                    max=9999,
+                    tooltip="Which simulated person; an encoder fits one of them.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -126,8 +130,8 @@ class LoadPhantomWorld(io.ComfyNode):
             node_id="SDEEG_LoadPhantomWorld",
             display_name="EEG Phantom World (simulated)",
             category=CATEGORY,
-            description="Loads the phantom's own diffusion model, trained on drawn scenes of 64 x 64 pixels: shaped like "
-            "Stable Diffusion 1.x and small enough for a CPU. For trying graphs, not for art.",
+            description="Loads the phantom's own diffusion model, trained on drawn scenes of 64 x 64 pixels: shaped "
+            "like Stable Diffusion 1.x and small enough for a CPU. For trying graphs, not for art.",
             search_aliases=["phantom checkpoint", "test checkpoint", "tiny model"],
             inputs=[],
             outputs=[

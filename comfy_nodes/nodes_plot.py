@@ -22,8 +22,8 @@ class Plot(io.ComfyNode):
             node_id="SDEEG_Plot",
             display_name="EEG Plot",
             category=CATEGORY,
-            description="Draws traces, the power spectrum, a map of the scalp or a spectrogram: of a whole recording, or "
-            "one picture for each window.",
+            description="Draws traces, the power spectrum, a map of the scalp or a spectrogram: of a whole recording, "
+            "or one picture for each window.",
             search_aliases=["eeg traces", "psd", "topomap", "scalp map", "spectrogram", "view eeg"],
             inputs=[
                 io.MultiType.Input("eeg", [EegRecording, EegWindows], tooltip="A recording, or windows of one."),
@@ -74,9 +74,7 @@ class Plot(io.ComfyNode):
 
     @classmethod
     @readable
-    def execute(
-        cls, eeg: Any, kind: dict[str, Any], channels: str = "", dark: bool = True
-    ) -> io.NodeOutput:
+    def execute(cls, eeg: Any, kind: dict[str, Any], channels: str = "", dark: bool = True) -> io.NodeOutput:
         """Draw."""
         from ..core.plots import plot
 
@@ -96,7 +94,15 @@ class BandPower(io.ComfyNode):
             category=CATEGORY,
             description="Measures a rhythm (delta to gamma) in each window and maps it to a range: connect it to a "
             "denoise, a strength or a scale, and the recording drives it, frame by frame.",
-            search_aliases=["alpha", "beta", "theta", "eeg reactive", "audio reactive", "neurofeedback", "brain rhythm"],
+            search_aliases=[
+                "alpha",
+                "beta",
+                "theta",
+                "eeg reactive",
+                "audio reactive",
+                "neurofeedback",
+                "brain rhythm",
+            ],
             inputs=[
                 EegWindows.Input("windows", tooltip="What EEG Select Windows gives; a value for each window."),
                 io.Combo.Input(
@@ -140,7 +146,7 @@ class BandPower(io.ComfyNode):
                     max=200.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Decibels that become out_low. Where both are 0, the 5th and 95th percentile of the windows.",
+                    tooltip="Decibels that become out_low. Both 0: the 5th and 95th percentile of the windows.",
                 ),
                 io.Float.Input(
                     "in_high",

@@ -23,15 +23,15 @@ class LoadRecording(io.ComfyNode):
             node_id="SDEEG_LoadRecording",
             display_name="EEG Load Recording",
             category=CATEGORY,
-            description="Reads an EEG file (EDF, BDF, BrainVision, EEGLAB, FIF, GDF, Muse CSV ...) from the input folder "
-            "and says what was read, what was inferred and what was repaired.",
+            description="Reads an EEG file (EDF, BDF, BrainVision, EEGLAB, FIF, GDF, Muse CSV ...) from the input "
+            "folder and says what was read, what was inferred and what was repaired.",
             search_aliases=["eeg", "brain", "bci", "edf", "bdf", "muse", "emotiv", "load eeg", "upload eeg"],
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=folders.recording_names(),
-                    tooltip="A file in ComfyUI's input folder. Upload one with the button; for BrainVision (.vhdr, .eeg, "
-                    ".vmrk) and EEGLAB (.set, .fdt) choose all files of the set at once.",
+                    tooltip="A file in ComfyUI's input folder. Upload one with the button; for BrainVision (.vhdr, "
+                    ".eeg, .vmrk) and EEGLAB (.set, .fdt) choose all files of the set at once.",
                     extra_dict={"eeg_upload": True},
                 ),
                 io.Combo.Input(
@@ -93,8 +93,8 @@ class Preprocess(io.ComfyNode):
             node_id="SDEEG_Preprocess",
             display_name="EEG Preprocess",
             category=CATEGORY,
-            description="Repairs bad channels, re-references, filters and resamples a recording. An encoder replays its "
-            "own filters anyway: before EEG Encode this node is needed for bad channels only.",
+            description="Repairs bad channels, re-references, filters and resamples a recording. An encoder replays "
+            "its own filters anyway: before EEG Encode this node is needed for bad channels only.",
             search_aliases=["eeg filter", "band-pass", "notch", "re-reference", "bad channels"],
             inputs=[
                 EegRecording.Input("recording", tooltip="What EEG Load Recording or EEG Phantom gives."),

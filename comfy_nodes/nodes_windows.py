@@ -67,9 +67,7 @@ class SelectWindows(io.ComfyNode):
                                     step=0.01,
                                     tooltip="Windows a second: the frame rate of the film.",
                                 ),
-                                io.Float.Input(
-                                    "start", default=0.0, min=0.0, max=1e6, step=0.1, tooltip="Seconds."
-                                ),
+                                io.Float.Input("start", default=0.0, min=0.0, max=1e6, step=0.1, tooltip="Seconds."),
                                 io.Float.Input(
                                     "stop",
                                     default=0.0,
@@ -126,9 +124,7 @@ class SelectWindows(io.ComfyNode):
         elif choose["choose"] == "times":
             chosen = selection.select_times(recording, selection.parse_times(choose["times"]), **about)
         else:
-            chosen = selection.slide(
-                recording, choose["per_second"], choose["start"], choose["stop"] or None, **about
-            )
+            chosen = selection.slide(recording, choose["per_second"], choose["start"], choose["stop"] or None, **about)
         return io.NodeOutput(chosen, len(chosen), list(chosen.one_by_one()))
 
 

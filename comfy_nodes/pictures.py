@@ -7,7 +7,7 @@ import numpy as np
 
 
 def host_images(pictures: Sequence[np.ndarray]) -> Any:
-    """Return uint8 pictures (height, width, 3) of one size as the host's IMAGE: float (batch, height, width, 3), 0-1."""
+    """Return uint8 pictures (height, width, 3) of one size as the host's IMAGE: (batch, height, width, 3) in 0-1."""
     import comfy.model_management
     import torch
 

@@ -1,5 +1,6 @@
 """Progress bars and the Cancel button, for work that takes longer than a second."""
 
+import contextlib
 from collections.abc import Callable
 
 
@@ -12,9 +13,7 @@ def host_progress() -> Callable[[int, int], None]:
 
     def report(done: int, total: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        try:
+        with contextlib.suppress(ValueError):  # no execution is under way where a script calls the node
             api.execution.set_progress(done, total)
-        except ValueError:
-            pass  # no execution is under way: a script called the node
 
     return report

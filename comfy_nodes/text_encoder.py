@@ -8,7 +8,7 @@ def prompt_encoder(clip: Any) -> Callable[[list[str]], tuple[Any, Any]]:
     """Return a function from prompts to context (n, tokens, width) and the pooled vector (n, width) or None."""
     import torch
 
-    from ..core.conditioning import pad_tokens
+    from ..core.blending import pad_tokens
 
     def encode(prompts: list[str]) -> tuple[Any, Any]:
         contexts, pooled = zip(

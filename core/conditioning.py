@@ -1,6 +1,4 @@
-"""Conditioning: what an encoder says about a recording, in the tensors diffusion models take, and how it mixes with
-text.
-"""
+"""Conditioning: what an encoder says about a recording, in the tensors diffusion models take."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from .recording import Recording
 # A text encoder as every host has one: prompts in, context (n, tokens, width) and the pooled vector (n, width) or None
 # out.
 EncodePrompts = Callable[[list[str]], tuple[Tensor, Tensor | None]]
-BLEND_MODES = ("lerp", "slerp", "concat")
 
 
 @dataclass(frozen=True)
@@ -168,62 +165,6 @@ def mix_prompts(weights: Tensor, context: Tensor, pooled: Tensor | None = None) 
     if pooled is None:
         return mixed, None
     return mixed, (shares.to(pooled.device) @ pooled.float()).to(pooled.dtype)
-
-
-def blend(text: Tensor, eeg: Tensor, amount: float | Tensor, mode: str = "lerp") -> Tensor:
-    """Blend a text conditioning with an EEG one.
-
-    text, eeg: (batch or 1, tokens, width) or pooled (batch or 1, width). amount: one number, or one for each row
-    (batch,), for example the confidence; 0 returns `text` itself, bit for bit, 1 the EEG. mode: "lerp", "slerp" (along
-    the arc, lengths mixed) or "concat" (tokens side by side, the EEG's scaled by amount). Where token counts differ,
-    the shorter one is padded by repeating its last token.
-
-    Raises ValueError for an unknown mode, amounts outside [0, 1], or widths that differ.
-    """
-    if mode not in BLEND_MODES:
-        raise ValueError(f"no blend mode {mode!r}; known: {', '.join(BLEND_MODES)}")
-    if text.shape[-1] != eeg.shape[-1] or text.ndim != eeg.ndim:
-        raise ValueError(
-            f"text conditioning has shape {tuple(text.shape)}, EEG conditioning {tuple(eeg.shape)}: "
-            "they are of different model families. "
-            "Use an encoder whose head fits the model, or one with a `prompts` head"
-        )
-    share = torch.as_tensor(amount, dtype=torch.float32, device=text.device)
-    if not bool(((share >= 0) & (share <= 1)).all()):
-        raise ValueError(f"the blend amount lies in [0, 1], not {amount}")
-    if not bool((share > 0).any()):
-        return text
-    share = share.reshape(-1, *[1] * (text.ndim - 1))
-    eeg = eeg.to(text.device, text.dtype)
-    if mode == "concat" and text.ndim == 3:
-        batch = max(len(text), len(eeg), len(share))
-        scaled = (eeg * share.to(eeg.dtype)).expand(batch, -1, -1)
-        return torch.cat([text.expand(batch, -1, -1), scaled], dim=1)
-    if text.ndim == 3 and text.shape[1] != eeg.shape[1]:
-        tokens = max(text.shape[1], eeg.shape[1])
-        text, eeg = _pad_tokens(text, tokens), _pad_tokens(eeg, tokens)
-    a, b = text.float(), eeg.float()
-    mixed = _slerp(a, b, share) if mode == "slerp" else a + share * (b - a)
-    # Rows of amount 0 and 1 are the inputs themselves, not their rounding through float32.
-    mixed = mixed.to(text.dtype)
-    return torch.where(share == 0, text.expand_as(mixed), torch.where(share == 1, eeg.expand_as(mixed), mixed))
-
-
-def _pad_tokens(context: Tensor, tokens: int) -> Tensor:
-    short = tokens - context.shape[1]
-    return context if not short else torch.cat([context, context[:, -1:].expand(-1, short, -1)], dim=1)
-
-
-def _slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """Interpolate along the arc between vectors of the last axis, their lengths linearly."""
-    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
-    cosine = ((a * b).sum(-1, keepdim=True) / (length_a * length_b).clamp(min=1e-12)).clamp(-1, 1)
-    angle = torch.acos(cosine)
-    arc = torch.sin((1 - share) * angle) * a / length_a.clamp(min=1e-12) + torch.sin(
-        share * angle
-    ) * b / length_b.clamp(min=1e-12)
-    along = arc / torch.sin(angle).clamp(min=1e-6) * (length_a + share * (length_b - length_a))
-    return torch.where(angle.abs() < 1e-3, a + share * (b - a), along)
 
 
 def _confidence_text(confidence: Tensor | None, row: int) -> str:

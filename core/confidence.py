@@ -31,6 +31,11 @@ class Confidence:
         return asdict(self)
 
 
+def confidence_share(confidence: Tensor, chance: float) -> Tensor:
+    """Return how far confidences (n,) lie between guessing, 0, and certainty, 1."""
+    return ((confidence - chance) / max(1 - chance, 1e-6)).clamp(0, 1)
+
+
 def confidence_score(head: Head, predicted: Tensor) -> Tensor:
     """Return the uncalibrated score (batch,) of a head's raw output (batch, n).
 

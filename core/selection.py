@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 AVERAGES = ("none", "per label", "all")
 MAX_WINDOWS = 100_000
+_PREPARED: WeakKeyDictionary[Recording, tuple[PreprocessingConfig, Recording]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,17 +153,29 @@ def slide(
     return Selection(recording, tuple((float(m),) for m in moments), tuple(f"{m:.3g} s" for m in moments), tmin, tmax)
 
 
+def prepared(recording: Recording, config: PreprocessingConfig) -> Recording:
+    """Return `prepare_continuous(recording, config)`, kept for the last config as long as the recording lives.
+
+    Whoever moves a slider behind one recording should not wait for it to be filtered again.
+    """
+    from .preprocessing import prepare_continuous
+
+    kept = _PREPARED.get(recording)
+    if kept is None or kept[0] != config:
+        kept = _PREPARED[recording] = (config, prepare_continuous(recording, config))
+    return kept[1]
+
+
 def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarray:
     """Return the selected windows as an encoder with this preprocessing wants them, in volts, repeats averaged.
 
     float32 (len(selection), n_channels, n_times), filtered and cut by the very functions that training used. Of a
     group, windows over `reject_uv` are left out while any is left. Raises ValueError where a window cannot be cut.
     """
-    from .preprocessing import prepare_continuous
     from .windows import cut_windows
 
     onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
-    windows = cut_windows(prepare_continuous(selection.recording, config), onsets, config, keep_rejected=True)
+    windows = cut_windows(prepared(selection.recording, config), onsets, config, keep_rejected=True)
     group_of = np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
     row_of = np.cumsum(windows.kept) - 1
     clean = np.array([reason is None for reason in windows.reasons])

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from core.conditioning import blend, mix_prompts
+from core.blending import blend
+from core.conditioning import mix_prompts
 from core.spaces import check_fits
 
 

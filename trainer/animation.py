@@ -6,9 +6,9 @@ from core.checkpoint import EegEncoder
 from core.conditioning import condition
 from core.files import write_atomically
 from core.generate import generate, load_pipeline, prompt_encoder
+from core.prediction import encode_ready
 from core.trials import Trials
 
-from .building import encode_ready
 from .options import TrainOptions
 
 FRAME_MS = 250

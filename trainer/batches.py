@@ -8,9 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from core.checkpoint import EegEncoder
+from core.prediction import encode_ready
 from core.trials import Trials
-
-from .building import encode_ready
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.checkpoint import EegEncoder, load_encoder
 from core.encoders import ENCODERS, config_from_dict, encoder_named
 from core.heads import HeadConfig
-from core.preprocessing import Normaliser, PreprocessingConfig, fit_normaliser, normalise
+from core.preprocessing import Normaliser, PreprocessingConfig, fit_normaliser
 from core.spaces import find_space
 from core.spectrogram import Spectrogram, SpectrogramConfig
 from core.trials import Trials
@@ -210,21 +210,3 @@ def _check_same_windows(wanted: PreprocessingConfig, stored: PreprocessingConfig
                 f"the store has {getattr(stored, name)}; "
                 "prepare the store with the encoder's preprocessing"
             )
-
-
-def encode_ready(encoder: EegEncoder, eeg: np.ndarray) -> Tensor:
-    """Return windows in volts (n, channels, times) as the normalised float32 tensor the encoder takes."""
-    return torch.as_tensor(normalise(np.asarray(eeg), encoder.preprocessing, encoder.normaliser), dtype=torch.float32)
-
-
-@torch.inference_mode()
-def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> dict[str, Tensor]:
-    """Return each head's raw outputs for windows in volts (n, channels, times), in eval mode."""
-    encoder.eval()
-    device = next(encoder.heads.parameters()).device
-    found: dict[str, list[Tensor]] = {space: [] for space in encoder.spaces}
-    for start in range(0, len(eeg), batch):
-        outputs = encoder(encode_ready(encoder, eeg[start : start + batch]).to(device))
-        for space, output in outputs.items():
-            found[space].append(output.cpu())
-    return {space: torch.cat(parts) for space, parts in found.items()}

@@ -20,9 +20,9 @@ import tyro
 
 from core.checkpoint import EegEncoder, save_encoder
 from core.files import write_atomically
+from core.prediction import predict
 from core.scores import bootstrap_interval, p_of, roc_auc
 from core.trials import Trials
-from trainer.building import predict
 from trainer.console import run
 from trainer.datasets.store import TrialStore, open_store
 from trainer.fitting import fit_encoder

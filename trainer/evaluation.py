@@ -13,10 +13,11 @@ from core.checkpoint import EegEncoder, load_encoder, save_encoder
 from core.conditioning import Conditioning, condition
 from core.confidence import confidence_score
 from core.files import sha256_of
+from core.prediction import encode_ready, predict
 from core.retrieval import nearest
 from core.trials import Trials
 
-from .building import Target, encode_ready, predict, trial_targets
+from .building import Target, trial_targets
 from .datasets.store import TrialStore, open_store
 from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section
 from .options import TrainOptions

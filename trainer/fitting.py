@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.calibration import calibrate
 from core.checkpoint import EegEncoder
 from core.closed_form import CLOSED_FORM, fit_closed_form, out_of_fold
+from core.prediction import encode_ready, predict
 from core.preprocessing import PreprocessingConfig
 from core.trials import Trials
 
-from .building import Target, build_for, encode_ready, predict
-from .calibration import calibrate
+from .building import Target, build_for
 from .options import TrainOptions
 from .splits import trials_at_use
 
@@ -50,7 +51,8 @@ def fit_encoder(
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
     held_out = trials_at_use(trials, parts["val"], options)
     if len(held_out):
-        calibrate(encoder, predict(encoder, held_out.eeg), held_out, targets)
+        label = torch.from_numpy(held_out.label)
+        calibrate(encoder, predict(encoder, held_out.eeg), label, _rows(targets, held_out))
     return encoder.eval()
 
 
@@ -91,4 +93,9 @@ def _calibrate_by_folds(
         _closed_form(fold, part, targets)
         return predict(fold, np.asarray(train.eeg[left_out.numpy()]))
 
-    calibrate(encoder, out_of_fold(outputs_without, torch.from_numpy(folds(train))), train, targets)
+    found = out_of_fold(outputs_without, torch.from_numpy(folds(train)))
+    calibrate(encoder, found, torch.from_numpy(train.label), _rows(targets, train))
+
+
+def _rows(targets: dict[str, Target], trials: Trials) -> dict[str, tuple[torch.Tensor, np.ndarray]]:
+    return {space: (target.values, target.rows(trials)) for space, target in targets.items()}

@@ -101,7 +101,8 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from tqdm import tqdm
 
     from core.checkpoint import load_encoder
-    from core.conditioning import Conditioning, blend, decode
+    from core.blending import blend
+    from core.conditioning import Conditioning, decode
     from core.files import write_atomically
     from core.generate import generate, load_pipeline, prompt_encoder
     from core.recording import load_recording

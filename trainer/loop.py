@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from core.checkpoint import EegEncoder
 from core.files import write_atomically
+from core.prediction import encode_ready
 from core.trials import Trials
 
 from .batches import Batches
-from .building import Target, encode_ready
+from .building import Target
 from .losses import Objective
 from .options import TrainOptions
 from .splits import trials_at_use

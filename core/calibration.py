@@ -1,31 +1,33 @@
-"""Calibration on held-out predictions: spread gain, temperature and confidence."""
+"""Calibration on held-out predictions: recall, spread gain, temperature and confidence."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from core.checkpoint import EegEncoder
-from core.closed_form import fit_temperature
-from core.confidence import confidence_score, fit_confidence
-from core.heads import Head
-from core.retrieval import similarities
-from core.trials import Trials
-
-from .building import Target
+from .checkpoint import EegEncoder
+from .closed_form import fit_temperature
+from .confidence import confidence_score, fit_confidence
+from .heads import Head
+from .retrieval import similarities
 
 MIN_TRIALS = 10  # fewer say nothing about probabilities
 
 
-def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials, targets: dict[str, Target]) -> None:
+def calibrate(
+    encoder: EegEncoder, outputs: dict[str, Tensor], label: Tensor, targets: Mapping[str, tuple[Tensor, np.ndarray]]
+) -> None:
     """Set recall, spread gain, temperature and confidence of every head from raw outputs (n, ·) on trials it was not
     trained on.
 
-    Being right means: the most likely prompt is the label's, or among the held-out trials' distinct targets the
-    nearest is the trial's own. With fewer than ten trials nothing is set.
+    label: (n,), class numbers, for a `prompts` head. targets: for each regression space the distinct targets
+    (n_distinct, n_values) and each trial's row among them (n,). Being right means: the most likely prompt is the
+    label's, or among the held-out trials' distinct targets the nearest is the trial's own. With fewer than ten trials
+    nothing is set.
     """
-    if len(held_out) < MIN_TRIALS:
+    if len(label) < MIN_TRIALS:
         return
-    label = torch.from_numpy(held_out.label)
     for head in encoder.heads:
         assert isinstance(head, Head)
         space, output = head.config.space, outputs[head.config.space].float()
@@ -33,12 +35,11 @@ def calibrate(encoder: EegEncoder, outputs: dict[str, Tensor], held_out: Trials,
             head.temperature.copy_(fit_temperature(output, label))
             right, n_way = output.argmax(-1) == label, len(head.config.prompts)
         else:
-            rows = targets[space].rows(held_out)
+            values, rows = targets[space]
             distinct, index = np.unique(rows, return_inverse=True)
             if len(distinct) < 2:
                 continue
-            gallery = targets[space].values[torch.from_numpy(distinct)]
-            wanted = targets[space].values[torch.from_numpy(rows)]
+            gallery, wanted = values[torch.from_numpy(distinct)], values[torch.from_numpy(rows)]
             head.fit_recall(output, wanted)
             head.fit_spread_gain(head.recall(output), wanted)
             found = similarities(head.comparable(output), head.comparable(gallery))

@@ -1,0 +1,101 @@
+"""Mixing a prompt's conditioning with the EEG's."""
+
+import torch
+from torch import Tensor
+
+from .confidence import confidence_share
+
+BLEND_MODES = ("lerp", "slerp", "concat")
+
+
+def blend_rows(
+    text: Tensor,
+    eeg: Tensor,
+    amount: float,
+    mode: str,
+    pooled: tuple[Tensor | None, Tensor | None] = (None, None),
+    confidence: tuple[Tensor | None, float | None] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Blend context and pooled vector alike, each row as far as the decoder is sure of it.
+
+    text, eeg: (batch or 1, tokens, width). pooled: the text's and the EEG's (batch or 1, width), or None. confidence:
+    None for the same amount everywhere, else each window's (batch,) and what guessing gets; amounts are scaled by
+    `confidence_share`. Returns the blended context (`text` itself where nothing is taken) and pooled vector (the
+    text's where only one of the two has any).
+
+    Raises ValueError as `blend` does, or where confidence is asked of an encoder that was never calibrated.
+    """
+    share: float | Tensor = amount
+    if confidence is not None:
+        if confidence[0] is None:
+            raise ValueError(
+                "this EEG conditioning carries no confidence: its encoder was never calibrated, or it went through a "
+                "node that dropped it. Let the amount alone drive the blend"
+            )
+        share = amount * confidence_share(confidence[0], confidence[1] or 0.0)
+    mixed = blend(text, eeg, share, mode)
+    if mixed is text or pooled[0] is None or pooled[1] is None:
+        return mixed, pooled[0] if pooled[0] is not None or mixed is text else pooled[1]
+    return mixed, blend(pooled[0], pooled[1], share, "lerp" if mode == "concat" else mode)
+
+
+def blend(text: Tensor, eeg: Tensor, amount: float | Tensor, mode: str = "lerp") -> Tensor:
+    """Blend a text conditioning with an EEG one.
+
+    text, eeg: (batch or 1, tokens, width) or pooled (batch or 1, width). amount: one number, or one for each row
+    (batch,), for example the confidence; 0 returns `text` itself, bit for bit, 1 the EEG. mode: "lerp", "slerp" (along
+    the arc, lengths mixed) or "concat" (tokens side by side, the EEG's scaled by amount). Where token counts differ,
+    the shorter one is padded by repeating its last token.
+
+    Raises ValueError for an unknown mode, amounts outside [0, 1], or widths that differ.
+    """
+    if mode not in BLEND_MODES:
+        raise ValueError(f"no blend mode {mode!r}; known: {', '.join(BLEND_MODES)}")
+    if text.shape[-1] != eeg.shape[-1] or text.ndim != eeg.ndim:
+        raise ValueError(
+            f"text conditioning has shape {tuple(text.shape)}, EEG conditioning {tuple(eeg.shape)}: "
+            "they are of different model families. "
+            "Use an encoder whose head fits the model, or one with a `prompts` head"
+        )
+    if len(text) != len(eeg) and 1 not in (len(text), len(eeg)):
+        raise ValueError(
+            f"text conditioning has {len(text)} rows, EEG conditioning {len(eeg)}; one of them must have one row, or "
+            "both as many"
+        )
+    share = torch.as_tensor(amount, dtype=torch.float32, device=text.device)
+    if not bool(((share >= 0) & (share <= 1)).all()):
+        raise ValueError(f"the blend amount lies in [0, 1], not {amount}")
+    if not bool((share > 0).any()):
+        return text
+    share = share.reshape(-1, *[1] * (text.ndim - 1))
+    eeg = eeg.to(text.device, text.dtype)
+    if mode == "concat" and text.ndim == 3:
+        batch = max(len(text), len(eeg), len(share))
+        scaled = (eeg * share.to(eeg.dtype)).expand(batch, -1, -1)
+        return torch.cat([text.expand(batch, -1, -1), scaled], dim=1)
+    if text.ndim == 3 and text.shape[1] != eeg.shape[1]:
+        tokens = max(text.shape[1], eeg.shape[1])
+        text, eeg = pad_tokens(text, tokens), pad_tokens(eeg, tokens)
+    a, b = text.float(), eeg.float()
+    mixed = _slerp(a, b, share) if mode == "slerp" else a + share * (b - a)
+    # Rows of amount 0 and 1 are the inputs themselves, not their rounding through float32.
+    mixed = mixed.to(text.dtype)
+    return torch.where(share == 0, text.expand_as(mixed), torch.where(share == 1, eeg.expand_as(mixed), mixed))
+
+
+def pad_tokens(context: Tensor, tokens: int) -> Tensor:
+    """Return a context (batch, n, width) with its last token repeated up to `tokens`."""
+    short = tokens - context.shape[1]
+    return context if not short else torch.cat([context, context[:, -1:].expand(-1, short, -1)], dim=1)
+
+
+def _slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Interpolate along the arc between vectors of the last axis, their lengths linearly."""
+    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
+    cosine = ((a * b).sum(-1, keepdim=True) / (length_a * length_b).clamp(min=1e-12)).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    arc = torch.sin((1 - share) * angle) * a / length_a.clamp(min=1e-12) + torch.sin(
+        share * angle
+    ) * b / length_b.clamp(min=1e-12)
+    along = arc / torch.sin(angle).clamp(min=1e-6) * (length_a + share * (length_b - length_a))
+    return torch.where(angle.abs() < 1e-3, a + share * (b - a), along)

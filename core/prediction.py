@@ -1,0 +1,26 @@
+"""From windows in volts to an encoder's raw outputs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .checkpoint import EegEncoder
+from .normaliser import normalise
+
+
+def encode_ready(encoder: EegEncoder, eeg: np.ndarray) -> Tensor:
+    """Return windows in volts (n, channels, times) as the normalised float32 tensor the encoder takes."""
+    return torch.as_tensor(normalise(np.asarray(eeg), encoder.preprocessing, encoder.normaliser), dtype=torch.float32)
+
+
+@torch.inference_mode()
+def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> dict[str, Tensor]:
+    """Return each head's raw outputs for windows in volts (n, channels, times), in eval mode."""
+    encoder.eval()
+    device = next(encoder.heads.parameters()).device
+    found: dict[str, list[Tensor]] = {space: [] for space in encoder.spaces}
+    for start in range(0, len(eeg), batch):
+        outputs = encoder(encode_ready(encoder, eeg[start : start + batch]).to(device))
+        for space, output in outputs.items():
+            found[space].append(output.cpu())
+    return {space: torch.cat(parts) for space, parts in found.items()}
