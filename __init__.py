@@ -3,6 +3,8 @@
 Nothing is imported here, for pytest imports this file too, and with it would come the host.
 """
 
+WEB_DIRECTORY = "./web"
+
 
 async def comfy_entrypoint():
     """Return the extension that lists sd-eeg's nodes."""

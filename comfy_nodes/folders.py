@@ -83,11 +83,13 @@ def complaint(find: Callable[[str], Path], name: str) -> bool | str:
 def content_of(path: Path) -> str:
     """Return a digest of a file and of those that belong to it (.eeg and .vmrk of a .vhdr, .fdt of a .set)."""
     together = sorted(p for p in path.parent.glob(f"{glob.escape(path.stem)}.*") if p.is_file())
-    return " ".join(_digest(part, part.stat().st_size, part.stat().st_mtime_ns) for part in together or [path])
+    states = [(part, part.stat()) for part in together or [path]]
+    # A copy may bring an old modification time along; when the file itself was last changed, nobody can set.
+    return " ".join(_digest(part, now.st_size, now.st_mtime_ns, now.st_ctime_ns) for part, now in states)
 
 
 @lru_cache(maxsize=256)
-def _digest(path: Path, size: int, changed_ns: int) -> str:
+def _digest(path: Path, size: int, modified_ns: int, changed_ns: int) -> str:
     from ..core.files import sha256_of
 
     return sha256_of(path)

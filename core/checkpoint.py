@@ -103,8 +103,11 @@ def _arrays(normaliser: Normaliser) -> dict[str, Tensor]:
     }
 
 
-def save_encoder(encoder: EegEncoder, path: str | Path) -> None:
-    """Write an encoder to one `.safetensors` file, beside `path` and then renamed."""
+def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype | None = None) -> None:
+    """Write an encoder to one `.safetensors` file, beside `path` and then renamed.
+
+    basis_dtype: torch.float16 stores the bases of `basis` heads, which are most of a file, in half the bytes.
+    """
     from safetensors.torch import save_file
 
     header = {
@@ -118,6 +121,9 @@ def save_encoder(encoder: EegEncoder, path: str | Path) -> None:
         "card": encoder.card,
     }
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    if basis_dtype is not None:
+        bases = {f"model.heads.{i}.basis" for i in range(len(encoder.heads))}
+        tensors = {name: tensor.to(basis_dtype) if name in bases else tensor for name, tensor in tensors.items()}
     with write_atomically(path) as beside:
         metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
         save_file({**tensors, **_arrays(encoder.normaliser)}, beside, metadata=metadata)

@@ -19,6 +19,12 @@ def new_figure(width: int, height: int, dark: bool) -> tuple[Any, Any, dict[str,
 
     Raises ImportError that says how to install matplotlib where it is missing.
     """
+    figure, (axes,), theme = new_panels(width, height, 1, dark)
+    return figure, axes, theme
+
+
+def new_panels(width: int, height: int, n: int, dark: bool) -> tuple[Any, list[Any], dict[str, str]]:
+    """Return what `new_figure` does, with n axes below one another that share their horizontal axis."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -29,14 +35,15 @@ def new_figure(width: int, height: int, dark: bool) -> tuple[Any, Any, dict[str,
     FigureCanvasAgg(figure)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     figure.set_facecolor(theme["paper"])
-    axes = figure.add_subplot()
-    axes.set_facecolor(theme["paper"])
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(theme["line"])
-    axes.tick_params(color=theme["line"], labelcolor=theme["quiet"], labelsize=9)
-    axes.xaxis.label.set_color(theme["ink"])
-    axes.yaxis.label.set_color(theme["ink"])
-    return figure, axes, theme
+    panels = figure.subplots(n, sharex=True, squeeze=False)[:, 0].tolist()
+    for axes in panels:
+        axes.set_facecolor(theme["paper"])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(theme["line"])
+        axes.tick_params(color=theme["line"], labelcolor=theme["quiet"], labelsize=9)
+        axes.xaxis.label.set_color(theme["ink"])
+        axes.yaxis.label.set_color(theme["ink"])
+    return figure, panels, theme
 
 
 def add_colour_bar(figure: Any, axes: Any, image: Any, label: str, theme: dict[str, str], **options: float) -> None:
@@ -45,6 +52,12 @@ def add_colour_bar(figure: Any, axes: Any, image: Any, label: str, theme: dict[s
     bar.set_label(label, color=theme["ink"])
     bar.ax.tick_params(color=theme["quiet"], labelcolor=theme["quiet"], labelsize=9)
     bar.outline.set_visible(False)
+
+
+def put_title(axes: Any, title: str | None, theme: dict[str, str]) -> None:
+    """Write a title above the axes, if there is one."""
+    if title:
+        axes.set_title(literal(title), color=theme["ink"], fontsize=11)
 
 
 def literal(text: str) -> str:

@@ -1,191 +1,148 @@
-"""Pictures of recordings: traces, power spectrum, scalp map, spectrogram, as uint8 RGB arrays (height, width, 3).
+"""Pictures of recordings and of selected windows: traces, power spectrum, scalp map, spectrogram.
 
-Axes carry their units: seconds, hertz, microvolts, decibels over 1 µV²/Hz.
+All are uint8 RGB arrays (height, width, 3). Axes carry their units: seconds, hertz, microvolts, decibels over 1 µV²/Hz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .figures import LINES_DARK, LINES_LIGHT, add_colour_bar, literal, new_figure, pixels
-from .power import power_spectrum
-from .recording import Recording
+from .channel_groups import pick_channels
+from .power import band_amplitude, check_band
+from .recording import Event, Recording
 from .scalp_map import plot_topomap
+from .selection import Selection, in_seconds, raw_means
+from .spectra import plot_psd, plot_spectrogram, spectrogram_db, spectrum_db
+from .traces import plot_traces, trace_spacing
 
-__all__ = ["plot_psd", "plot_spectrogram", "plot_topomap", "plot_traces"]
+__all__ = ["plot", "plot_psd", "plot_spectrogram", "plot_topomap", "plot_traces"]
 
-MAX_EVENT_NAMES = 12
+KINDS: dict[str, dict[str, float]] = {
+    "traces": {"start": 0.0, "duration": 10.0},
+    "spectrum": {"up_to": 70.0},
+    "scalp map": {"low": 8.0, "high": 13.0},
+    "spectrogram": {"up_to": 45.0},
+}
+MAX_PICTURES = 240
+MAX_PIXELS = 110_000_000  # of all pictures together, 1.3 GB once a host holds them as floats
+WINDOW_WIDTH = 760  # pixels
 
 
-def plot_traces(
-    recording: Recording,
-    start: float = 0.0,
-    duration: float = 10.0,
+def plot(
+    eeg: Recording | Selection,
+    kind: str,
     *,
-    channels: Sequence[str] | None = None,
-    scale_uv: float | None = None,
-    width: int = 1200,
-    height: int | None = None,
+    channels: str = "",
     dark: bool = False,
-) -> np.ndarray:
-    """Return the traces of a stretch of a recording, events as lines, with a bar of so many microvolts.
+    progress: Callable[[int, int], None] | None = None,
+    **options: float,
+) -> list[np.ndarray]:
+    """Return one picture of a recording, or one of each selected window, all of one size and on one scale.
 
-    start, duration: seconds. channels: names, by default all. scale_uv: microvolts from one trace's baseline to the
-    next; by default so that traces rarely cross. width, height: pixels. Each trace is drawn about its own median;
-    gaps stay open.
+    kind: a key of KINDS, whose values are the options and what they are where not given: start and duration in seconds
+    (of a recording; a window is drawn whole), up_to, low and high in hertz. channels: see `pick_channels`. A window is
+    cut at the recording's own rate, unfiltered, and a group's windows are averaged; its axis of time starts at `tmin`.
+    progress: called with (done, total) pictures.
 
-    Raises ValueError where the stretch lies outside the recording or a channel does not exist.
+    Raises ValueError for an unknown kind or option, too many windows, and what cannot be drawn, saying why.
     """
-    shown = recording if channels is None else recording.pick(channels)
-    first, last = _samples(shown, start, duration)
-    data = shown.data[:, first:last].astype(np.float64) * 1e6
-    data -= np.nanmedian(data, axis=1, keepdims=True)
-    spacing = scale_uv or _round(3.0 * float(np.nanmedian(np.nanpercentile(np.abs(data), 98, axis=1))), up=True)
-    height = height or int(np.clip(46 * shown.n_channels + 110, 260, 1600))
-    figure, axes, theme = new_figure(width, height, dark)
-    baseline = -spacing * np.arange(shown.n_channels)
-    for begin, end in shown.spans:
-        begin, end = max(begin, first) - first, min(end, last) - first
-        if end - begin > 1:
-            times, envelope = _envelope(data[:, begin:end], width)
-            seconds = (first + begin + times) / shown.sfreq
-            axes.plot(seconds, (envelope + baseline[:, None]).T, color=theme["accent"], linewidth=0.8)
-    axes.set_yticks(baseline, [literal(name) for name in shown.ch_names])
-    axes.set_ylim(baseline[-1] - spacing, spacing)
-    axes.set_xlim(first / shown.sfreq, last / shown.sfreq)
-    axes.set_xlabel("time (s)")
-    axes.tick_params(axis="y", length=0, labelsize=9 if shown.n_channels <= 32 else 6)
-    _draw_events(axes, shown, first / shown.sfreq, last / shown.sfreq, theme)
-    bar = _round(spacing)
-    low, right = baseline[-1] - 0.75 * spacing, axes.get_yaxis_transform()
-    axes.plot([1.008, 1.008], [low, low + bar], color=theme["ink"], linewidth=1.6, transform=right, clip_on=False)
-    axes.text(1.014, low + bar / 2, f"{bar:g} µV", transform=right, va="center", fontsize=9, color=theme["ink"])
-    return pixels(figure)
+    if kind not in KINDS:
+        raise ValueError(f"no plot called {kind!r}; known: {', '.join(KINDS)}")
+    if unknown := sorted(set(options) - set(KINDS[kind])):
+        raise ValueError(f"a plot of {kind} has no {', '.join(unknown)}; it has {', '.join(KINDS[kind])}")
+    settings = {**KINDS[kind], **options}
+    if isinstance(eeg, Selection):
+        if len(eeg) > MAX_PICTURES:
+            raise ValueError(f"{len(eeg)} windows are too many pictures; select at most {MAX_PICTURES} windows")
+        drawn = list(_windows(eeg, channels))
+        looks = {"zero_s": -eeg.tmin, "width": WINDOW_WIDTH}
+        settings |= {"start": 0.0, "duration": eeg.tmax - eeg.tmin + 1.0}
+    else:
+        drawn, looks = [(_picked(eeg, channels), None)], {}
+    sfreq = drawn[0][0].sfreq
+    if kind == "scalp map":
+        check_band(settings["low"], settings["high"], sfreq)
+    scale = _common_scale(kind, [recording for recording, _ in drawn], settings) if len(drawn) > 1 else None
+    pictures = []
+    for recording, title in drawn:
+        pictures.append(_draw(kind, recording, title, settings, scale, dark, looks))
+        height, width, _ = pictures[0].shape
+        if len(drawn) > (most := MAX_PIXELS // (height * width)):
+            raise ValueError(
+                f"{len(drawn)} pictures of {width} x {height} pixels are too many; select at most {most} windows, or "
+                "fewer channels"
+            )
+        if progress is not None:
+            progress(len(pictures), len(drawn))
+    return pictures
 
 
-def plot_psd(
+def _picked(recording: Recording, channels: str) -> Recording:
+    return recording.pick(pick_channels(recording.ch_names, channels)) if channels.strip() else recording
+
+
+def _windows(selection: Selection, channels: str) -> Iterator[tuple[Recording, str]]:
+    """Yield each window as a recording of its own, with its title."""
+    cut, counts = raw_means(selection)
+    whole = selection.recording
+    # a line where the moment is; its name is the title
+    at_zero = (Event(-selection.tmin, 0.0, ""),) if selection.tmin <= 0 <= selection.tmax else ()
+    for data, count, group, label in zip(cut, counts, selection.groups, selection.labels, strict=True):
+        when = in_seconds(group[0])
+        title = f"{label}, mean of {count}" if len(group) > 1 else label if label == when else f"{label}, at {when}"
+        window = Recording(data, whole.sfreq, whole.ch_names, whole.ch_positions, at_zero)
+        yield _picked(window, channels), title
+
+
+def _common_scale(kind: str, windows: list[Recording], settings: dict[str, float]) -> tuple[float, float]:
+    """Return what axes or colours run over in every picture, so that one can be compared with another."""
+    if kind == "traces":
+        spacing = trace_spacing(windows)
+        return spacing, spacing
+    if kind == "spectrum":
+        levels = [spectrum_db(window, settings["up_to"])[1] for window in windows]
+        low, high = min(level.min() for level in levels), max(level.max() for level in levels)
+        edge = 0.05 * (high - low) + 0.5
+        return float(low - edge), float(high + edge)
+    if kind == "scalp map":
+        band = (settings["low"], settings["high"])
+        amplitudes = np.stack([band_amplitude(window, band) for window in windows])
+        return float(amplitudes.min()), float(amplitudes.max())
+    parts = [
+        spectrogram_db(window, _spectrogram_window(window), settings["up_to"], 2 * WINDOW_WIDTH)[2]
+        for window in windows
+    ]
+    levels = np.concatenate([level.ravel() for part in parts for _, level in part])
+    low, high = np.percentile(levels, [2, 99.5])
+    return float(low), float(high)
+
+
+def _draw(
+    kind: str,
     recording: Recording,
-    fmax: float = 70.0,
-    *,
-    channels: Sequence[str] | None = None,
-    width: int = 900,
-    height: int = 480,
-    dark: bool = False,
+    title: str | None,
+    settings: dict[str, float],
+    scale: tuple[float, float] | None,
+    dark: bool,
+    looks: dict,
 ) -> np.ndarray:
-    """Return the power spectral density of a recording's channels (Welch, windows of 2 s), and their median.
-
-    fmax: hertz, cut at half the sampling rate. No window crosses a gap. Up to eight channels have a colour and a name.
-    """
-    shown = recording if channels is None else recording.pick(channels)
-    freqs, power = power_spectrum(shown)
-    kept = (freqs > 0) & (freqs <= fmax)
-    level = 10 * np.log10(np.maximum(power[:, kept] * 1e12, 1e-12))
-    figure, axes, theme = new_figure(width, height, dark)
-    few = shown.n_channels <= len(LINES_LIGHT)
-    colours = LINES_DARK if dark else LINES_LIGHT
-    for i, (name, line) in enumerate(zip(shown.ch_names, level, strict=True)):
-        style: dict[str, Any] = (
-            {"color": colours[i], "label": literal(name)} if few else {"color": theme["quiet"], "alpha": 0.35}
-        )
-        axes.plot(freqs[kept], line, linewidth=1.4 if few else 0.7, **style)
-    if not few:
-        axes.plot(freqs[kept], np.median(level, axis=0), color=theme["accent"], linewidth=2, label="median")
-    axes.set_xlim(0, min(fmax, shown.sfreq / 2))
-    axes.set_xlabel("frequency (Hz)")
-    axes.set_ylabel("power (dB re 1 µV²/Hz)")
-    axes.grid(axis="y", color=theme["line"], linewidth=0.8)
-    axes.legend(frameon=False, labelcolor=theme["ink"], fontsize=9, ncols=2 if few else 1)
-    return pixels(figure)
+    in_time = {"title": title, "dark": dark, **looks}
+    if kind == "traces":
+        spacing = None if scale is None else scale[0]
+        return plot_traces(recording, settings["start"], settings["duration"], scale_uv=spacing, **in_time)
+    if kind == "spectrum":
+        return plot_psd(recording, settings["up_to"], range_db=scale, dark=dark, title=title)
+    if kind == "scalp map":
+        return plot_topomap(recording, band=(settings["low"], settings["high"]), limits=scale, dark=dark, title=title)
+    window_s = _spectrogram_window(recording)
+    return plot_spectrogram(recording, window_s=window_s, fmax=settings["up_to"], range_db=scale, **in_time)
 
 
-def plot_spectrogram(
-    recording: Recording,
-    *,
-    channels: Sequence[str] | None = None,
-    window_s: float = 1.0,
-    fmax: float = 45.0,
-    width: int = 1200,
-    height: int = 420,
-    dark: bool = False,
-) -> np.ndarray:
-    """Return power over time and frequency, averaged over channels.
-
-    Windows of window_s seconds overlap by 90 %; gaps stay empty. Colours run from the 2nd to the 99.5th percentile of
-    what is shown. Raises ValueError where no stretch is as long as a window.
-    """
-    from scipy.signal import spectrogram
-
-    shown = recording if channels is None else recording.pick(channels)
-    window = max(8, round(window_s * shown.sfreq))
-    spans = [(begin, end) for begin, end in shown.spans if end - begin >= window]
-    if not spans:
-        longest = max(end - begin for begin, end in shown.spans) / shown.sfreq
-        raise ValueError(f"no stretch is as long as the window of {window_s:g} s; the longest is {longest:.3g} s")
-    # about two columns a pixel are enough, however long the recording is
-    hop = max(window // 10, shown.n_times // (2 * width), 1)
-    figure, axes, theme = new_figure(width, height, dark)
-    parts = []
-    for begin, end in spans:
-        stretch = shown.data[:, begin:end].astype(np.float64) * 1e6
-        overlap = max(window - hop, 0)
-        freqs, times, power = spectrogram(stretch, shown.sfreq, nperseg=window, noverlap=overlap, detrend="constant")
-        kept = (freqs > 0) & (freqs <= fmax)
-        parts.append((begin / shown.sfreq + times, 10 * np.log10(np.maximum(power[:, kept].mean(axis=0), 1e-12))))
-    everything = np.concatenate([level for _, level in parts], axis=1)
-    low, high = np.percentile(everything, [2, 99.5])
-    step_f, step_t = freqs[1], (window - overlap) / shown.sfreq
-    top, image = freqs[kept][-1] + step_f / 2, None
-    for times, level in parts:
-        extent = (times[0] - step_t / 2, times[-1] + step_t / 2, freqs[kept][0] - step_f / 2, top)
-        image = axes.imshow(level, origin="lower", extent=extent, aspect="auto", vmin=low, vmax=max(high, low + 1e-6))
-    axes.set(
-        xlim=(0, shown.duration), ylim=(freqs[kept][0] - step_f / 2, top), xlabel="time (s)", ylabel="frequency (Hz)"
-    )
-    add_colour_bar(figure, axes, image, "power (dB re 1 µV²/Hz)", theme, pad=0.015)
-    return pixels(figure)
-
-
-def _samples(recording: Recording, start: float, duration: float) -> tuple[int, int]:
-    first, last = round(start * recording.sfreq), min(round((start + duration) * recording.sfreq), recording.n_times)
-    if first < 0 or last - first < 2:
-        asked = f"from {start:g} s for {duration:g} s"
-        raise ValueError(f"{asked} there is nothing to show; the recording lasts {recording.duration:.4g} s")
-    return first, last
-
-
-def _round(value: float, up: bool = False) -> float:
-    # 1, 2 or 5 times a power of ten, at most `value` (at least, where up)
-    if not np.isfinite(value) or value <= 0:
-        return 1.0
-    size = 10.0 ** np.floor(np.log10(value))
-    steps = [m * size for m in (1, 2, 5, 10)]
-    return float(next(s for s in steps if s >= value) if up else max(s for s in steps if s <= value * (1 + 1e-9)))
-
-
-def _envelope(data: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    # Sample places and values; where there are many samples to a pixel, the least and the greatest of each, so that
-    # no peak is lost.
-    n = data.shape[1]
-    per_pixel = n // (2 * width)
-    if per_pixel < 2:
-        return np.arange(n, dtype=np.float64), data
-    cut = data[:, : n // per_pixel * per_pixel].reshape(len(data), -1, per_pixel)
-    pairs = np.stack([cut.min(axis=2), cut.max(axis=2)], axis=2).reshape(len(data), -1)
-    return (np.arange(pairs.shape[1]) + 0.5) * per_pixel / 2, pairs
-
-
-def _draw_events(axes: Any, recording: Recording, begin: float, end: float, theme: dict[str, str]) -> None:
-    inside = [event for event in recording.events if begin <= event.onset <= end]
-    faint = 0.5 if len(inside) <= 3 * MAX_EVENT_NAMES else 0.15
-    for event in inside:
-        axes.axvline(event.onset, color=theme["quiet"], linewidth=0.7, alpha=faint, zorder=0)
-    if len(inside) > MAX_EVENT_NAMES:
-        inside = inside[:: -(-len(inside) // MAX_EVENT_NAMES)]
-    top = axes.get_xaxis_transform()
-    for event in inside:
-        label = literal(event.label if len(event.label) <= 16 else event.label[:15] + "…")
-        place: dict[str, Any] = {"transform": top, "ha": "center", "va": "bottom"}
-        axes.text(event.onset, 1.01, label, fontsize=8, color=theme["quiet"], **place)
+def _spectrogram_window(recording: Recording) -> float:
+    # a second, or in shorter stretches a third of the longest, so that there is something over time to see
+    longest = max(end - begin for begin, end in recording.spans) / recording.sfreq
+    if longest * recording.sfreq < 16:
+        raise ValueError(f"a spectrogram needs 16 samples in one stretch; the longest lasts {longest:.3g} s")
+    return min(1.0, longest / 3)

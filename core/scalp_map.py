@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import add_colour_bar, literal, new_figure, pixels
+from .figures import add_colour_bar, literal, new_figure, pixels, put_title
 from .montage import MONTAGES, spherical_splines, standard_positions
 from .power import band_amplitude
 from .recording import Recording
@@ -27,11 +27,13 @@ def plot_topomap(
     names: bool | None = None,
     size: int = 520,
     dark: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Return a map of the scalp seen from above, nose up: the amplitude in a frequency band, or values of your own.
 
     values: (n_channels,), in `unit`, NaN where unknown; by default each channel's root mean square in `band` (hertz) in
-    microvolts. names: write the channels' names; by default up to 32. The map stays empty further than 42 degrees from
+    microvolts. names: write the channels' names; by default up to 32. limits: the values that colours run over, by
+    default those of the map. The map stays empty further than 42 degrees from
     every electrode, where it would be made up. Channels of the 10-05 system are drawn at their standard places.
 
     Raises ValueError where fewer than three channels have a known place.
@@ -55,7 +57,7 @@ def plot_topomap(
     limit = max(1.06, float(np.linalg.norm(flat, axis=1).max()) + 0.06)
     field, reached = _field(electrodes, amplitudes[known], limit)
     figure, axes, theme = new_figure(size, int(0.94 * size), dark)
-    low, high = float(field[reached > 0].min()), float(field[reached > 0].max())
+    low, high = limits or (float(field[reached > 0].min()), float(field[reached > 0].max()))
     colours: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high}
     if values is not None and low < 0 < high:
         colours = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
@@ -70,8 +72,7 @@ def plot_topomap(
     axes.spines[:].set_visible(False)
     label = f"{band[0]:g} to {band[1]:g} Hz, root mean square (µV)" if values is None else f"amplitude ({unit})"
     add_colour_bar(figure, axes, shown, literal(label), theme, shrink=0.6, pad=0.02)
-    if title:
-        axes.set_title(literal(title), color=theme["ink"], fontsize=11)
+    put_title(axes, title, theme)
     return pixels(figure)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from .recording import Recording
-from .windows import event_at, events_labelled
+from .windows import event_at, events_labelled, window_starts
 
 if TYPE_CHECKING:
     from .checkpoint import EegEncoder
@@ -114,7 +114,12 @@ def select_times(recording: Recording, times: Sequence[float], *, tmin: float = 
         raise ValueError("no times given; write seconds from the start of the recording, such as `1.5, 3`")
     if wrong := [time for time in moments if not 0 <= time <= recording.duration]:
         raise ValueError(f"{wrong[0]:g} s lies outside the recording, which lasts {recording.duration:.4g} s")
-    return Selection(recording, tuple((time,) for time in moments), tuple(f"{t:g} s" for t in moments), tmin, tmax)
+    return Selection(recording, tuple((time,) for time in moments), tuple(map(in_seconds, moments)), tmin, tmax)
+
+
+def in_seconds(moment: float) -> str:
+    """Return a moment in words, to the millisecond."""
+    return f"{moment:.3f}".rstrip("0").rstrip(".") + " s"
 
 
 def parse_times(text: str) -> list[float]:
@@ -150,7 +155,7 @@ def slide(
     moments = np.arange(start - min(tmin, 0.0), stop - max(tmax, 0.0) + 1e-9, 1 / per_second)
     if not len(moments):
         raise ValueError(f"not one window of {tmin:g} to {tmax:g} s fits between {start:g} and {stop:g} s")
-    return Selection(recording, tuple((float(m),) for m in moments), tuple(f"{m:.3g} s" for m in moments), tmin, tmax)
+    return Selection(recording, tuple((float(m),) for m in moments), tuple(map(in_seconds, moments)), tmin, tmax)
 
 
 def prepared(recording: Recording, config: PreprocessingConfig) -> Recording:
@@ -184,12 +189,7 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
         mine = group_of == number
         taken = mine & clean if (mine & clean).any() else mine & windows.kept
         if not taken.any():
-            reasons = sorted({str(windows.reasons[i]) for i in np.flatnonzero(mine)})
-            raise ValueError(
-                f"window {number + 1} ({selection.labels[number]}) cannot be cut: {'; '.join(reasons)}. It needs "
-                f"{config.tmin:g} to {config.tmax:g} s about its moment; the recording lasts "
-                f"{selection.recording.duration:.4g} s"
-            )
+            raise ValueError(_cannot_be_cut(selection, number, windows.reasons, config))
         found = windows.data[row_of[taken]]
         out[number] = found[0] if len(found) == 1 else found.mean(axis=0, dtype=np.float64)
     return out
@@ -204,3 +204,62 @@ def encoder_input(selection: Selection, encoder: EegEncoder):
     eeg = normalise(selected_eeg(selection, encoder.preprocessing), encoder.preprocessing, encoder.normaliser)
     parameter = next(encoder.parameters())
     return torch.from_numpy(eeg).to(parameter.device, parameter.dtype)
+
+
+def raw_windows(selection: Selection) -> np.ndarray:
+    """Return the selected windows as they were recorded, `tmin` to `tmax` about each moment, repeats averaged.
+
+    float32 (len(selection), n_channels, n_times) in volts at the recording's own rate, unfiltered. Raises ValueError
+    where a window cannot be cut, like `cut_raw`.
+    """
+    return raw_means(selection)[0]
+
+
+def raw_means(selection: Selection) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `raw_windows` does, and of how many windows each is the mean (len(selection),)."""
+    total, counts = None, np.zeros(len(selection), dtype=np.int64)
+    for group, windows in cut_raw(selection):
+        firsts = np.flatnonzero(np.diff(group, prepend=-1))
+        if total is None:
+            total = np.zeros((len(selection), *windows.shape[1:]))
+        total[group[firsts]] += np.add.reduceat(windows, firsts, axis=0, dtype=np.float64)
+        counts += np.bincount(group, minlength=len(selection))
+    assert total is not None  # a selection has a window, or cut_raw has raised
+    return (total / counts[:, None, None]).astype(np.float32), counts
+
+
+def cut_raw(selection: Selection, samples_at_once: int = 1 << 23) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield every window of every group as it was recorded, in order, a batch at a time so that thousands fit.
+
+    A batch is the number of each window's group (n,) and the windows (n, n_channels, n_times) in volts. Of a group,
+    windows that leave the recording or cross a gap are left out while any is left, as an encoder does; ValueError
+    names the first group where none is.
+    """
+    from .preprocessing import PreprocessingConfig
+
+    recording = selection.recording
+    config = PreprocessingConfig(recording.ch_names, recording.sfreq, selection.tmin, selection.tmax)
+    onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
+    group_of = np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
+    starts, reasons = window_starts(recording, onsets, config)
+    kept = np.array([reason is None for reason in reasons])
+    if empty := sorted(set(range(len(selection))) - set(group_of[kept].tolist())):
+        raise ValueError(_cannot_be_cut(selection, empty[0], reasons, config))
+    starts, group_of = starts[kept], group_of[kept]
+    at_once = max(samples_at_once // (recording.n_channels * config.n_times), 1)
+    for begin in range(0, len(starts), at_once):
+        samples = starts[begin : begin + at_once, None] + np.arange(config.n_times)
+        yield group_of[begin : begin + at_once], recording.data[:, samples].transpose(1, 0, 2)
+
+
+def _cannot_be_cut(
+    selection: Selection, number: int, reasons: Sequence[str | None], config: PreprocessingConfig
+) -> str:
+    first = sum(map(len, selection.groups[:number]))
+    mine = sorted({str(reason) for reason in reasons[first : first + len(selection.groups[number])]})
+    label, when = selection.labels[number], in_seconds(selection.groups[number][0])
+    return (
+        f"window {number + 1} ({label if label == when else f'{label}, at {when}'}) cannot be cut: {'; '.join(mine)}. "
+        f"It needs {config.tmin:g} to {config.tmax:g} s about its moment; the recording lasts "
+        f"{selection.recording.duration:.4g} s"
+    )

@@ -56,7 +56,7 @@ def cut_windows(
             f"a window of {n_times / config.sfreq:g} s ({config.tmin:g} to {config.tmax:g} s) is longer than the "
             f"recording, which lasts {prepared.duration:g} s"
         )
-    starts, reasons = _starts(prepared, onsets, config)
+    starts, reasons = window_starts(prepared, onsets, config)
     kept = np.array([reason is None for reason in reasons], dtype=bool)
     samples = starts[kept, None] + np.arange(n_times)
     data = np.ascontiguousarray(prepared.data[:, samples].transpose(1, 0, 2))
@@ -76,10 +76,10 @@ def cut_windows(
     return Windows(data, onsets, kept, tuple(reasons))
 
 
-def _starts(
+def window_starts(
     prepared: Recording, onsets: np.ndarray, config: PreprocessingConfig
 ) -> tuple[np.ndarray, list[str | None]]:
-    """Return each window's first sample, and why it cannot be cut (None where it can)."""
+    """Return the first sample of the window about each onset in seconds, and why it cannot be cut (None: it can)."""
     n_times, total = config.n_times, prepared.n_times
     starts = np.rint((onsets + config.tmin) * config.sfreq).astype(np.int64)
     firsts = np.array(prepared.segments)

@@ -8,10 +8,13 @@ import torch
 from core.checkpoint import load_encoder
 from core.conditioning import Conditioning, decode
 from core.generate import generate, load_pipeline, prompt_encoder
+from core.phantom.brain import BrainConfig, simulate_recording
 from core.phantom.judge import judge_pictures, load_judge
 from core.phantom.scenes import draw, split_scenes
 from core.recording import load_recording
+from core.retrieval import similarities
 from core.scores import roc_auc
+from core.selection import encoder_input, select_events
 from tests.small_models import small_sdxl
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -93,3 +96,19 @@ def test_the_shipped_encoder_draws_with_another_family(shared_data, tmp_path):
     decoded = decode(encoder, recording, label="2", average=True, encode_prompts=prompt_encoder(pipeline))
     assert decoded.context.shape == (1, 77, 2048)
     assert generate(pipeline, decoded, steps=1, height=16, width=16).shape == (1, 3, 16, 16)
+
+
+def test_the_phantoms_encoder_finds_held_out_scenes_and_says_that_it_is_simulated(phantom):
+    encoder = load_encoder(ASSETS / "encoders" / "phantom-epoc14.safetensors")
+    assert encoder.card_text().splitlines()[1].startswith("PHANTOM")
+    assert "chance 0.005" in encoder.card_text()
+    held_out = split_scenes()["test"][:50]
+    recording = simulate_recording(held_out * 8, BrainConfig(), seed=77)
+    chosen = select_events(recording, average="per label")
+    context, _ = prompt_encoder(phantom)([scene.caption for scene in held_out])
+    head = encoder.head("sd1.text")
+    with torch.inference_mode():
+        found = encoder(encoder_input(chosen, encoder))["sd1.text"]
+    alike = similarities(head.comparable(found), head.comparable(context.flatten(1).float()))
+    assert chosen.labels == tuple(scene.id for scene in held_out)
+    assert (alike.argmax(1) == torch.arange(50)).float().mean() > 0.75

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from core.montage import standard_positions
-from core.plots import plot_psd, plot_spectrogram, plot_topomap, plot_traces
+from core.plots import KINDS, plot, plot_psd, plot_spectrogram, plot_topomap, plot_traces
 from core.power import band_amplitude, power_spectrum
 from core.recording import Event, Recording, load_recording
 from core.scalp_map import _directions, _flat
+from core.selection import raw_windows, select_events, select_times, slide
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 
@@ -130,3 +131,117 @@ def test_real_recordings_are_drawn_without_pyplot(shared_data):
     for picture in (plot_traces(recording), plot_psd(recording), plot_topomap(recording), plot_spectrogram(recording)):
         assert picture.ndim == 3
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_recording_is_one_picture_of_each_kind(recording, kind):
+    (picture,) = plot(recording, kind, dark=True)
+    is_picture(picture, *picture.shape[:2])
+    (part,) = plot(recording, kind, channels="C3, frontal", dark=True)
+    assert part.shape != picture.shape or differs(part, picture)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_windows_are_one_picture_each_of_one_size(recording, kind):
+    seen = []
+    pictures = plot(select_events(recording, tmin=-0.2), kind, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert len({picture.shape for picture in pictures}) == 1
+    for picture in pictures:
+        is_picture(picture, *picture.shape[:2])
+    assert differs(pictures[0], pictures[1])
+
+
+def test_plots_are_those_of_their_functions(recording):
+    assert np.array_equal(plot(recording, "traces", start=2, duration=3)[0], plot_traces(recording, 2, 3))
+    assert np.array_equal(plot(recording, "traces", start=9, duration=3600)[0], plot_traces(recording, 9, 7))
+    assert np.array_equal(plot(recording, "spectrum", up_to=30, dark=True)[0], plot_psd(recording, 30, dark=True))
+    assert np.array_equal(plot(recording, "scalp map", low=4, high=8)[0], plot_topomap(recording, band=(4, 8)))
+    assert np.array_equal(plot(recording, "spectrogram", up_to=30)[0], plot_spectrogram(recording, fmax=30))
+
+
+def test_a_window_is_drawn_about_its_moment(recording):
+    chosen = select_times(recording, [3.0], tmin=-0.25, tmax=0.75)
+    window = Recording(raw_windows(chosen)[0], 128.0, NAMES, events=(Event(0.25, 0.0, ""),))
+    assert np.array_equal(plot(chosen, "traces")[0], plot_traces(window, 0, 1, width=760, title="3 s", zero_s=0.25))
+    late = plot(select_times(recording, [2.5], tmin=0.25, tmax=1.25), "traces")[0]
+    assert not np.array_equal(plot(chosen, "traces")[0], late)
+
+
+def test_windows_share_one_scale(recording):
+    # ten times the signal would look the same, were each picture on a scale of its own
+    data = recording.data.copy()
+    data[:, 512:640] *= 10
+    loud = Recording(data, 128.0, NAMES)
+    for kind in KINDS:
+        together = plot(select_times(loud, [2.0, 4.0]), kind)[0]
+        alone = plot(select_times(loud, [2.0]), kind)[0]
+        assert together.shape == alone.shape
+        assert not np.array_equal(together, alone)
+
+
+def test_short_windows_are_drawn_or_refused_readably(recording):
+    short = select_times(recording, [1.0, 2.0], tmax=0.2)
+    for kind in KINDS:
+        assert len(plot(short, kind)) == 2
+    tiny = select_times(recording, [1.0, 2.0], tmax=0.05)
+    assert len(plot(tiny, "traces")) == 2
+    with pytest.raises(ValueError, match="8 samples"):
+        plot(tiny, "spectrum")
+    with pytest.raises(ValueError, match="16 samples"):
+        plot(tiny, "spectrogram")
+    with pytest.raises(ValueError, match="8 samples"):
+        plot(tiny, "scalp map")
+
+
+def test_flat_windows_are_drawn():
+    flat = Recording(np.zeros((6, 1280)), 128.0, NAMES)
+    for kind in KINDS:
+        assert len(plot(select_times(flat, [1.0, 2.0]), kind)) == 2
+        assert len(plot(flat, kind)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sentence"),
+    [
+        ("topomap", {}, "known: traces, spectrum, scalp map, spectrogram"),
+        ("traces", {"up_to": 3.0}, "has no up_to; it has start, duration"),
+        ("traces", {"start": 99.0}, "lasts 16 s"),
+        ("traces", {"channels": "Q9"}, "no channel 'Q9'"),
+        ("scalp map", {"low": 13.0, "high": 8.0}, "got 13 to 8 Hz"),
+        ("scalp map", {"low": 50.0, "high": 70.0}, "up to 64 Hz"),
+        ("scalp map", {"channels": "O1, O2"}, "three channels"),
+        ("spectrogram", {"up_to": 1.0}, "1 Hz apart"),
+        ("spectrum", {"up_to": 0.5}, "0.5 Hz apart"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(recording, kind, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plot(recording, kind, **options)
+
+
+def test_too_many_windows_are_refused(recording):
+    with pytest.raises(ValueError, match="at most 240 windows"):
+        plot(slide(recording, 30, stop=8.0 + 3), "traces")
+    many = Recording(np.tile(recording.data[:, :1024], (10, 1)), 128.0, tuple(f"channel {i}" for i in range(60)))
+    with pytest.raises(ValueError, match=r"200 pictures of 760 x 1600 pixels are too many; select at most 90"):
+        plot(slide(many, 28.5), "traces")
+
+
+def test_the_mean_of_a_group_counts_what_was_cut(recording, monkeypatch):
+    import core.plots as module
+
+    titles = []
+    monkeypatch.setattr(module, "_draw", lambda kind, recording, title, *_: titles.append(title) or np.zeros((1, 1, 3)))
+    events = (*(Event(1.0 + i, 0.0, "a") for i in range(3)), Event(15.9, 0.0, "a"), Event(4.0, 0.0, "b"))
+    labelled = Recording(recording.data, 128.0, NAMES, events=events)
+    plot(select_events(labelled, average="per label"), "traces")
+    assert titles == ["a, mean of 3", "b, at 4 s"]
+
+
+def test_real_windows_are_drawn(shared_data):
+    muse = load_recording(next((shared_data / "n170_muse").glob("subject1_*.csv.gz")))
+    eeglab = load_recording(shared_data / "eeg_formats" / "eeglab" / "eeglab_data.set")
+    for chosen in (select_events(muse, average="per label", tmin=-0.1, tmax=0.6), select_events(eeglab, places="0-1")):
+        for kind in KINDS:
+            assert len(plot(chosen, kind, dark=True)) == 2

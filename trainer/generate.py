@@ -100,8 +100,8 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from PIL import Image
     from tqdm import tqdm
 
-    from core.checkpoint import load_encoder
     from core.blending import blend
+    from core.checkpoint import load_encoder
     from core.conditioning import Conditioning, decode
     from core.files import write_atomically
     from core.generate import generate, load_pipeline, prompt_encoder

@@ -1,11 +1,25 @@
 """A real ComfyUI for these tests: $COMFYUI_DIR is its checkout, $COMFYUI_PYTHON the interpreter it runs with."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from core.checkpoint import save_encoder
+from core.formats.native import save_recording
+from core.heads import HeadConfig
 from tests.host_comfyui.host import Host, new_base
+from tests.small_encoders import noise_recording, small_encoder
+
+HEADS = {
+    "sd1": (HeadConfig("sd1.text", "basis", rank=2), HeadConfig("clip-h.image", "basis", rank=2)),
+    "sd2": (HeadConfig("sd2.text", "basis", rank=2), HeadConfig("clip-h.image", "basis", rank=2)),
+    "sdxl": (HeadConfig("sdxl.text", "basis", rank=2), HeadConfig("clip-g.image", "basis", rank=2)),
+    "prompts": (HeadConfig("prompts", "prompts", prompts=("a large red star at the top", "a small blue ring")),),
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +40,30 @@ def ipadapter() -> Path:
 
 @pytest.fixture(scope="session")
 def host(comfyui, tmp_path_factory):
-    """One ComfyUI for the whole session, on a folder of its own with this pack and the test probes in it."""
-    probes = Path(__file__).parent / "probes"
+    """One ComfyUI for the whole session, on a folder of its own with this pack and the test probes in it.
+
+    In its input folder lie two recordings (noise.safetensors, other.safetensors), among its encoders the untrained
+    sd1, sd2, sdxl (each with a head for image vectors too) and prompts.
+    """
+    torch.set_num_threads(1)
     adapter = [Path(os.environ["IPADAPTER_DIR"])] if os.environ.get("IPADAPTER_DIR") else []
-    base = new_base(tmp_path_factory.mktemp("comfyui"), probes, *adapter)
-    running = Host(base).start()
-    yield running
-    running.stop()
+    base = new_base(tmp_path_factory.mktemp("comfyui"), Path(__file__).parent / "probes", *adapter)
+    for seed, name in enumerate(("noise", "other")):
+        save_recording(noise_recording(seed=seed), base / "input" / f"{name}.safetensors")
+    for name, heads in HEADS.items():
+        save_encoder(small_encoder(*heads), base / "models" / "eeg_encoders" / f"{name}.safetensors")
+    running = Host(base)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def checkpoints(comfyui, host) -> Path:
+    """The folder of small random checkpoints of every family, written into the host's models at first use."""
+    folder = host.base / "models" / "checkpoints"
+    command = [os.environ.get("COMFYUI_PYTHON", sys.executable), str(Path(__file__).parent / "checkpoints.py")]
+    made = subprocess.run([*command, str(folder)], cwd=comfyui, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-3000:]
+    return folder

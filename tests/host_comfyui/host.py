@@ -1,5 +1,6 @@
 """A real ComfyUI as a child process: started on a folder of its own, spoken to over HTTP."""
 
+import io
 import json
 import os
 import signal
@@ -12,6 +13,9 @@ import urllib.parse
 import urllib.request
 import uuid
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 300
@@ -34,7 +38,7 @@ def new_base(base: Path, *packs: Path) -> Path:
     return base
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """The host refused a prompt before running it; `errors` is what it says about each node."""
 
     def __init__(self, reply: dict):
@@ -53,9 +57,11 @@ class Refused(ValueError):
 class Host:
     """A ComfyUI on a base directory: its address, its log so far, and what a front end does with it."""
 
-    def __init__(self, base: Path, port: int | None = None, log: Path | None = None, env: dict | None = None):
+    def __init__(
+        self, base: Path, port: int | None = None, log: Path | None = None, env: dict | None = None, args: tuple = ()
+    ):
         self.base, self.port, self.log = base, port or free_port(), log or base / "log.txt"
-        self.env, self.process = env or {}, None
+        self.env, self.args, self.process = env or {}, args, None
 
     @property
     def address(self) -> str:
@@ -65,7 +71,7 @@ class Host:
         """Start and wait until it answers; the log begins anew."""
         command = [os.environ.get("COMFYUI_PYTHON", sys.executable), "main.py", "--cpu", "--listen", "127.0.0.1"]
         command += ["--port", str(self.port), "--disable-auto-launch", "--disable-api-nodes"]
-        command += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfyui.db'}"]
+        command += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfyui.db'}", *self.args]
         # One thread, as in the tests, so that sums run in the same order and can be compared bit for bit.
         env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **self.env}
         with self.log.open("w") as out:
@@ -114,7 +120,7 @@ class Host:
             return json.load(reply)
 
     def post(self, path: str, body: dict) -> dict:
-        """POST JSON to a route; Refused where the host answers 400."""
+        """POST JSON to a route; RefusedError where the host answers 400."""
         request = urllib.request.Request(
             self.address + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
@@ -125,10 +131,10 @@ class Host:
             with error:
                 if error.code != 400:
                     raise
-                raise Refused(json.load(error)) from None
+                raise RefusedError(json.load(error)) from None
 
     def queue(self, prompt: dict) -> str:
-        """Queue a prompt and return its id; Refused where it does not pass the host's validation."""
+        """Queue a prompt and return its id; RefusedError where it does not pass the host's validation."""
         return self.post("/prompt", {"prompt": prompt})["prompt_id"]
 
     def wait(self, prompt_id: str) -> dict:
@@ -149,7 +155,9 @@ class Host:
         """Upload a file into the input folder as the front end does; the host answers with name and subfolder."""
         boundary = uuid.uuid4().hex
         fields = {"overwrite": "true", "subfolder": subfolder}
-        parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()
+        ]
         opening = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
@@ -170,6 +178,11 @@ class Host:
 def images(entry: dict) -> list[dict]:
     """All pictures of a run, those of one node in their order."""
     return [image for node in entry["outputs"].values() for image in node.get("images", [])]
+
+
+def pixels(host: Host, image: dict) -> np.ndarray:
+    """A picture's pixels (height, width, 3); its bytes differ already where the graph in its header does."""
+    return np.asarray(Image.open(io.BytesIO(host.view(image))).convert("RGB"))
 
 
 def failure(entry: dict) -> str:
