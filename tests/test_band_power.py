@@ -46,6 +46,13 @@ def test_power_agrees_with_scipy():
     step = odd_freqs[1]
     found = selected_band_power(odd, (7.5 * step, 12.5 * step))
     assert found == pytest.approx(10 * np.log10(odd_power[..., 8:13].sum(axis=-1).mean(axis=1) * step), abs=1e-4)
+    # to the last bin, which has a twin at negative frequencies only where the length is odd
+    for windows, powers, width in ((row, power, 1.0), (odd, odd_power, step)):
+        n = powers.shape[-1]
+        inside = powers[..., n - 4 :].copy()
+        inside[..., -1] *= (SFREQ / 2 - (n - 1.5) * width) / width
+        top = selected_band_power(windows, ((n - 4.5) * width, SFREQ / 2))
+        assert top == pytest.approx(10 * np.log10(inside.sum(axis=-1).mean(axis=1) * width), abs=1e-4)
 
 
 def test_adjacent_bands_add_up():

@@ -168,6 +168,16 @@ def test_a_window_is_drawn_about_its_moment(recording):
     assert not np.array_equal(plot(chosen, "traces")[0], late)
 
 
+def test_the_axis_starts_where_it_is_told_to(recording):
+    cut = Recording(recording.data[:, 1024:1408], 128.0, NAMES, events=(Event(0.5, 0.0, "a"),))
+    longer = Recording(recording.data, 128.0, NAMES, events=(Event(8.5, 0.0, "a"),))
+    assert np.array_equal(plot_traces(cut, 0, 3), plot_traces(longer, 8, 3, zero_s=8.0))
+    plain, moved = plot_spectrogram(cut), plot_spectrogram(cut, zero_s=1.0)
+    # the same picture over other numbers
+    assert np.array_equal(plain[:350], moved[:350])
+    assert not np.array_equal(plain[350:], moved[350:])
+
+
 def test_windows_share_one_scale(recording):
     # ten times the signal would look the same, were each picture on a scale of its own
     data = recording.data.copy()

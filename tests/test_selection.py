@@ -118,6 +118,10 @@ def test_an_encoder_gets_what_training_cut_bit_for_bit(recording, config, label)
     mean = windows_of(recording, config, known, label=label, average=True).data
     assert np.array_equal(selected_eeg(select_events(recording, label, average="all"), config), mean)
     numbers = {"face": 0, "house": 1}
+    other = PreprocessingConfig(NAMES, 64.0, -0.1, 0.5, l_freq=5.0, scaling="none")
+    assert np.array_equal(
+        selected_eeg(select_events(recording, label), other), windows_of(recording, other, known, label=label).data
+    )
     by_label = selected_eeg(select_events(recording, average="per label"), config)
     assert np.array_equal(by_label[numbers[label]], mean[0])
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.checkpoint import load_encoder
+from core.checkpoint import load_encoder, save_encoder
+from core.heads import HeadConfig
 from core.preprocessing import Normaliser
+from tests.small_encoders import small_encoder
 from tests.small_models import small_sd1
 from trainer.batches import Batches
 from trainer.datasets import DATASETS
@@ -229,3 +231,18 @@ def test_missing_weights_say_how_to_get_them(options, tmp_path):
     with pytest.raises(ValueError, match="need --clip"):
         train(replace(options, clip=""))
     assert not options.out.exists()
+
+
+def test_an_encoder_is_shipped_with_its_scores_in_half_the_bytes(tmp_path):
+    from trainer.ship_encoder import ShipOptions, ship
+
+    encoder = small_encoder(HeadConfig("sd1.text", "basis", rank=8))
+    run, out = tmp_path / "run", tmp_path / "shipped.safetensors"
+    save_encoder(encoder, run / "encoder.safetensors")
+    with pytest.raises(ValueError, match=r"holds no scores; run `python trainer/evaluate\.py"):
+        ship(ShipOptions(run, out))
+    encoder.card["metrics"] = {"200-way top-1": "0.8"}
+    save_encoder(encoder, run / "encoder.safetensors")
+    assert ship(ShipOptions(run, out, "a name")) < 2e-3
+    assert out.stat().st_size < 0.62 * (run / "encoder.safetensors").stat().st_size
+    assert load_encoder(out).card["name"] == "a name"

@@ -143,7 +143,7 @@ def test_band_power_drives_a_sampler_window_by_window(host):
     graph = eeg_graph(**{"choose.index": ""})
     graph["power"] = node(
         "SDEEG_BandPower", windows=["windows", 0], band="alpha", against="nothing", channels="", smoothing=0.0,
-        out_low=0.2, out_high=0.9,
+        out_low=0.2, out_high=0.9, in_low=0.0, in_high=0.0, custom_low=8.0, custom_high=13.0,
     )  # fmt: skip
     graph["world"] = node("SDEEG_LoadPhantomWorld")
     graph["start"] = node("EmptyImage", width=64, height=64, batch_size=1, color=0x3060C0)

@@ -21,6 +21,7 @@ app.registerExtension({
 });
 
 function addUpload(node, combo) {
+  combo.value ??= ""; // an empty input folder; the canvas would write "undefined"
   // It stands last: a widget that is not saved shifts the saved values of those behind it.
   const button = node.addWidget("button", "eeg_upload", null, () => chooser.click(), { serialize: false });
   button.serialize = false;
