@@ -164,7 +164,7 @@ class SaveEncoder(io.ComfyNode):
             "that is there already is never overwritten.",
             search_aliases=["export eeg encoder"],
             inputs=[
-                EegEncoder.Input("encoder"),
+                EegEncoder.Input("encoder", tooltip="What is saved."),
                 io.String.Input("filename", default="my-encoder", tooltip="Without a folder; a number is added."),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="The name under which Load EEG Encoder lists it.")],

@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 
 from .messages import readable
 from .pictures import host_images
+from .progress import host_progress
 from .sockets import CATEGORY, EegRecording, EegWindows
 
 BANDS = ["delta", "theta", "alpha", "beta", "gamma", "custom"]
@@ -79,7 +80,8 @@ class Plot(io.ComfyNode):
         from ..core.plots import plot
 
         options = {key: value for key, value in kind.items() if key != "kind"}
-        return io.NodeOutput(host_images(plot(eeg, kind["kind"], channels=channels, dark=dark, **options)))
+        drawn = plot(eeg, kind["kind"], channels=channels, dark=dark, progress=host_progress(), **options)
+        return io.NodeOutput(host_images(drawn))
 
 
 class BandPower(io.ComfyNode):
@@ -194,7 +196,8 @@ class BandPower(io.ComfyNode):
         from ..core.band_power import map_range, plot_band_power, selected_band_power, smooth
 
         limits = (custom_low, custom_high) if band == "custom" else KNOWN[band]
-        power_db = smooth(selected_band_power(windows, limits, against, channels), smoothing)
+        measured = selected_band_power(windows, limits, against, channels, progress=host_progress())
+        power_db = smooth(measured, smoothing)
         mapped = map_range(power_db, (in_low, in_high) if in_low or in_high else None, (out_low, out_high))
         drawn = plot_band_power(windows, power_db, mapped, band=band, against=against)
         return io.NodeOutput(float(mapped.mean()), mapped.tolist(), host_images([drawn]))

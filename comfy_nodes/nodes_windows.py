@@ -23,7 +23,7 @@ class SelectWindows(io.ComfyNode):
             description="Chooses which moments of a recording are decoded, plotted or measured: one picture each.",
             search_aliases=["eeg epochs", "epoch", "events", "markers", "average trials", "sliding window"],
             inputs=[
-                EegRecording.Input("recording"),
+                EegRecording.Input("recording", tooltip="From EEG Load Recording, EEG Preprocess or EEG Phantom."),
                 io.DynamicCombo.Input(
                     "choose",
                     tooltip="events: what was marked in the recording. times: moments you name. sliding: a row of "

@@ -139,7 +139,8 @@ def slide(
     tmin: float = 0.0,
     tmax: float = 1.0,
 ) -> Selection:
-    """Select `per_second` windows a second, one for each frame of a film, wholly inside `start` to `stop` seconds.
+    """Select `per_second` windows a second, one for each frame of a film, wholly inside `start` to `stop` seconds and
+    across no gap.
 
     stop: None is the recording's end. Raises ValueError where not one window fits, or far too many would.
     """
@@ -153,6 +154,10 @@ def slide(
     if (stop - start) * per_second > MAX_WINDOWS:
         raise ValueError(f"more than {MAX_WINDOWS} windows; take a shorter stretch or fewer windows a second")
     moments = np.arange(start - min(tmin, 0.0), stop - max(tmax, 0.0) + 1e-9, 1 / per_second)
+    # Windows that would cross a gap are not frames of anything.
+    bounds = [(begin / recording.sfreq, end / recording.sfreq) for begin, end in recording.spans]
+    inside = [(moments + tmin >= begin - 1e-9) & (moments + tmax <= end + 1e-9) for begin, end in bounds]
+    moments = moments[np.any(inside, axis=0)]
     if not len(moments):
         raise ValueError(f"not one window of {tmin:g} to {tmax:g} s fits between {start:g} and {stop:g} s")
     return Selection(recording, tuple((float(m),) for m in moments), tuple(map(in_seconds, moments)), tmin, tmax)
@@ -181,16 +186,15 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
 
     onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
     windows = cut_windows(prepared(selection.recording, config), onsets, config, keep_rejected=True)
-    group_of = np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
     row_of = np.cumsum(windows.kept) - 1
     clean = np.array([reason is None for reason in windows.reasons])
     out = np.empty((len(selection), len(config.ch_names), config.n_times), dtype=np.float32)
-    for number in range(len(selection)):
-        mine = group_of == number
-        taken = mine & clean if (mine & clean).any() else mine & windows.kept
+    ends = np.cumsum([len(group) for group in selection.groups])
+    for number, (first, last) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
+        taken = clean[first:last] if clean[first:last].any() else windows.kept[first:last]
         if not taken.any():
             raise ValueError(_cannot_be_cut(selection, number, windows.reasons, config))
-        found = windows.data[row_of[taken]]
+        found = windows.data[row_of[first:last][taken]]
         out[number] = found[0] if len(found) == 1 else found.mean(axis=0, dtype=np.float64)
     return out
 

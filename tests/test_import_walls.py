@@ -94,8 +94,24 @@ def test_core_loads_torch_numpy_and_safetensors_only():
         assert at_load <= CORE_AT_LOAD | sys.stdlib_module_names, relative_name(path)
 
 
+# Classes of the host's own kind, which only a node's `execute` imports.
+LOADED_AT_FIRST_USE = {"phantom_world.py": {"torch", "comfy"}, "phantom_autoencoder.py": {"torch", "comfy"}}
+
+
+def test_what_is_loaded_at_first_use_is_imported_inside_functions_only():
+    eager = {name.removesuffix(".py") for name in LOADED_AT_FIRST_USE}
+    for path in sources("comfy_nodes"):
+        if path.name in LOADED_AT_FIRST_USE:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        at_load = {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.level}
+        assert not at_load & eager, path
+
+
 def test_the_host_sides_load_their_host_and_nothing_heavy():
     for path in sources("comfy_nodes", "webui_extension", "scripts"):
+        if path.name in LOADED_AT_FIRST_USE:
+            continue
         allowed = HOST_SIDE_AT_LOAD[path.relative_to(ROOT).parts[0]] | sys.stdlib_module_names
         assert {name for name, relative, at_load in imports(path) if at_load and not relative} <= allowed, path
 

@@ -168,3 +168,9 @@ def test_real_recordings_are_cut_as_training_cuts_them(shared_data):
         mean = windows_of(muse, config, Normaliser(np.zeros(4), np.ones(4)), label=label, average=True).data
         assert np.array_equal(selected_eeg(select_events(muse, label, average="all"), config), mean)
     assert raw_windows(select_events(muse, average="per label", tmin=-0.1, tmax=0.6)).shape == (2, 4, 179)
+
+
+def test_sliding_leaves_out_windows_that_would_cross_a_gap(recording):
+    gapped = Recording(recording.data, 128.0, NAMES, events=recording.events, segments=(0, 448))
+    moments = [group[0] for group in slide(gapped, 4, 2.0, 6.0, tmax=1.0).groups]
+    assert moments == [2.0, 2.25, 2.5, 3.5, 3.75, 4.0, 4.25, 4.5, 4.75, 5.0]

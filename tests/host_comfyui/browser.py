@@ -166,9 +166,12 @@ class FrontEnd:
     def add_by_search(self, words: str, at: tuple[float, float]) -> str:
         """Add a node as a person does: double click, type, Enter; returns its id."""
         before = set(self.page.evaluate("() => app.graph._nodes.map((n) => n.id)"))
-        self.page.mouse.dblclick(*at)
         results = self.page.get_by_test_id("result-item")
-        results.first.wait_for()
+        for _ in range(5):  # two clicks on a busy machine may lie too far apart for a double click
+            self.page.mouse.dblclick(*at)
+            self.page.wait_for_timeout(1000)
+            if results.count():
+                break
         self.page.keyboard.type(words, delay=15)
         results.first.filter(has_text=words).wait_for()
         self.page.keyboard.press("Enter")

@@ -1,9 +1,9 @@
-"""Small random checkpoints of every model family, built from ComfyUI's own classes; for tests only, never shown as models.
+"""Small random checkpoints of every model family, built from ComfyUI's own classes; for tests, never shown as models.
 
     cd $COMFYUI_DIR && $COMFYUI_PYTHON .../checkpoints.py FOLDER [FAMILY ...]
 
-ComfyUI tells a family by names and shapes alone, so the depth may be cut to almost nothing. A tiny autoencoder stands in
-for the VAE. Only `sd1-text` holds a text encoder.
+ComfyUI tells a family by names and shapes alone, so the depth may be cut to almost nothing. A tiny autoencoder stands
+in for the VAE. Only `sd1-text` holds a text encoder.
 """
 
 import json

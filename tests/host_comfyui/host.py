@@ -71,7 +71,13 @@ class Host:
         """Start and wait until it answers; the log begins anew."""
         command = [os.environ.get("COMFYUI_PYTHON", sys.executable), "main.py", "--cpu", "--listen", "127.0.0.1"]
         command += ["--port", str(self.port), "--disable-auto-launch", "--disable-api-nodes"]
-        command += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfyui.db'}", *self.args]
+        command += [
+            "--base-directory",
+            str(self.base),
+            "--database-url",
+            f"sqlite:///{self.base / 'comfyui.db'}",
+            *self.args,
+        ]
         # One thread, as in the tests, so that sums run in the same order and can be compared bit for bit.
         env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **self.env}
         with self.log.open("w") as out:

@@ -172,7 +172,9 @@ def open_page(browser, host: Host):
     """Return a page with an empty graph, the classic canvas and nothing lying over it."""
     page = browser.new_page(viewport={"width": 2050, "height": 1300})
     page.goto(host.address)
-    page.wait_for_function("Boolean(window.app?.graph && LiteGraph.registered_node_types.SDEEG_Encode)", timeout=120_000)
+    page.wait_for_function(
+        "Boolean(window.app?.graph && LiteGraph.registered_node_types.SDEEG_Encode)", timeout=120_000
+    )
     page.wait_for_timeout(2500)
     page.keyboard.press("Escape")
     for name, value in {"Comfy.Minimap.Visible": False, "Comfy.NodeBadge.NodeSourceBadgeMode": "None"}.items():

@@ -1,13 +1,12 @@
-"""The pack at the host's start: what it costs, what it lists, and what it does beside packs and Pythons that are odd."""
+"""The pack at the host's start: what it costs, what it lists, and what it does beside odd packs and Pythons."""
 
-import dataclasses
 import re
 
 import pytest
 
 from core.checkpoint import save_encoder
 from core.formats.native import save_recording
-from tests.host_comfyui.graphs import eeg_graph, encode, node, save
+from tests.host_comfyui.graphs import eeg_graph, node
 from tests.host_comfyui.host import Host, failure, new_base, succeeded
 from tests.small_encoders import noise_recording, small_encoder
 
@@ -16,7 +15,7 @@ OURS = {
     "SDEEG_Plot", "SDEEG_BandPower", "SDEEG_LoadEncoder", "SDEEG_Encode", "SDEEG_BlendConditioning",
     "SDEEG_TrainEncoder", "SDEEG_SaveEncoder",
 }  # fmt: skip
-DECOY = '''
+DECOY = """
 import pathlib, sys
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import core, trainer
@@ -32,7 +31,7 @@ class Decoy:
         return (core.OWNER,)
 
 NODE_CLASS_MAPPINGS = {"DecoyOwner": Decoy}
-'''
+"""
 
 
 def import_seconds(log: str) -> dict[str, float]:
@@ -79,7 +78,7 @@ def test_files_put_there_after_the_start_are_listed(host):
 
 @pytest.fixture(scope="module")
 def odd(comfyui, tmp_path_factory):
-    """A host whose Python has no mne, with a pack that owns a top-level `core`, and encoders in a folder of the user's."""
+    """A host whose Python has no mne, with a pack that owns a top-level `core`, and a folder of the user's encoders."""
     base = new_base(tmp_path_factory.mktemp("odd"))
     decoy = base / "custom_nodes" / "a-decoy"
     for package in ("core", "trainer"):

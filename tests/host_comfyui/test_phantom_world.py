@@ -1,4 +1,4 @@
-"""The phantom's diffusion model in the real host: the same numbers as in diffusers, and pictures that obey their captions."""
+"""The phantom's diffusion model in the real host: the same numbers as in diffusers, pictures that obey captions."""
 
 import json
 import os
@@ -60,11 +60,11 @@ def test_the_autoencoder_equals_diffusers_both_ways(in_host, pipeline):
 
 def test_the_noise_schedule_equals_diffusers(in_host, pipeline):
     alphas = pipeline.scheduler.alphas_cumprod
-    torch.testing.assert_close(in_host["sigmas"], ((1 - alphas) / alphas).sqrt(), atol=0, rtol=1e-5)
+    torch.testing.assert_close(in_host["sigmas"], ((1 - alphas) / alphas).sqrt(), atol=0, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("sampler", "cfg"), [("euler", 3.0), ("dpmpp_2m", 7.5)])
-def test_the_judge_finds_what_the_captions_say(host, sampler, cfg):
+@pytest.mark.parametrize(("sampler", "scheduler", "cfg"), [("euler", "normal", 3.0), ("dpmpp_2m", "karras", 5.0)])
+def test_the_judge_finds_what_the_captions_say(host, sampler, scheduler, cfg):
     scenes = split_scenes()["test"][:20]
     graph = {
         "world": node("SDEEG_LoadPhantomWorld"),
@@ -75,7 +75,7 @@ def test_the_judge_finds_what_the_captions_say(host, sampler, cfg):
         graph[f"words {number}"] = node("CLIPTextEncode", clip=["world", 1], text=scene.caption)
         graph[f"sampler {number}"] = node(
             "KSampler", model=["world", 0], positive=[f"words {number}", 0], negative=["nothing", 0],
-            latent_image=["latent", 0], seed=number, steps=20, cfg=cfg, sampler_name=sampler, scheduler="normal",
+            latent_image=["latent", 0], seed=number, steps=20, cfg=cfg, sampler_name=sampler, scheduler=scheduler,
             denoise=1.0,
         )  # fmt: skip
         graph[f"pixels {number}"] = node("VAEDecode", samples=[f"sampler {number}", 0], vae=["world", 2])
@@ -83,7 +83,9 @@ def test_the_judge_finds_what_the_captions_say(host, sampler, cfg):
     entry = succeeded(host.run(graph))
     drawn = [pixels(host, entry["outputs"][f"image {number}"]["images"][0]) for number in range(len(scenes))]
     assert len(images(entry)) == len(scenes)
-    found = judge_pictures(load_judge(WORLD), torch.stack([torch.tensor(one) for one in drawn]).permute(0, 3, 1, 2) / 255)
+    found = judge_pictures(
+        load_judge(WORLD), torch.stack([torch.tensor(one) for one in drawn]).permute(0, 3, 1, 2) / 255
+    )
     judged = torch.stack([found[name] for name in ATTRIBUTES], dim=1)
     right = (judged == torch.tensor([scene.codes for scene in scenes])).all(dim=1)
     assert right.sum() >= 18, [scene.caption for scene, good in zip(scenes, right, strict=True) if not good]

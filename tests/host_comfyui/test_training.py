@@ -52,11 +52,8 @@ def test_a_trained_encoder_is_saved_loaded_and_decodes(host, labelled, architect
     assert "from the graph" in report
     assert entry["outputs"]["keep"]["text"] == [f"saved kept-{architecture}.safetensors"]
 
-    again = eeg_graph(labelled, f"kept-{architecture}.safetensors", **{"choose.average": "repeats of a label"})
-    again["choose.index"] = ""
-    again["windows"]["inputs"]["choose.index"] = ""
-    del again["choose.index"]
-    again = encode(again)
+    choice = {"choose.index": "", "choose.average": "repeats of a label"}
+    again = encode(eeg_graph(labelled, f"kept-{architecture}.safetensors", **choice))
     again["said"] = node("PreviewAny", source=["encode", 5])
     [said] = succeeded(host.run(again))["outputs"]["said"]["text"]
     assert "a portrait photo" in said
