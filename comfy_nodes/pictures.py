@@ -1,14 +1,18 @@
 """Pictures between numpy and the host's IMAGE."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def host_images(pictures: Sequence[np.ndarray]) -> Any:
     """Return uint8 pictures (height, width, 3) of one size as the host's IMAGE: (batch, height, width, 3) in 0-1."""
     import comfy.model_management
+    import numpy as np
     import torch
 
     batch = torch.from_numpy(np.stack(pictures)).float() / 255
