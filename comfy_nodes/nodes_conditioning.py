@@ -61,7 +61,7 @@ class Encode(io.ComfyNode):
                     default="",
                     multiline=True,
                     tooltip="Your own words for the encoder's prompts, one a line, in its order; empty: its own. "
-                    "A wrong number of lines lists them.",
+                    "With a wrong number of lines the message lists them.",
                 ),
                 io.Model.Input(
                     "model", optional=True, tooltip="The model that will sample; only its family is looked at."

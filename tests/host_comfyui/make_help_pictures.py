@@ -94,24 +94,21 @@ PICTURES: dict[str, list[tuple]] = {
         ("said", "PreviewAny", (370, 430, 520, 180), {}, {"source": ("trainer", 1)}),
     ],
     "phantom_world": [
-        ("phantom", "SDEEG_Phantom", (0, 0, 320, 320), phantom(repeats=8), {}),
-        ("windows", "SDEEG_SelectWindows", (0, 370, 320, 220),
+        ("phantom", "SDEEG_Phantom", (0, 0, 320, 330), phantom(**{"scenes.captions": SCENES, "repeats": 8}), {}),
+        ("windows", "SDEEG_SelectWindows", (0, 440, 320, 220),
          {"choose": "events", "choose.average": "repeats of a label"}, {"recording": ("phantom", 0)}),
-        ("world", "SDEEG_LoadPhantomWorld", (0, 640, 320, 80), {}, {}),
-        ("many", "SDEEG_Phantom", (0, 770, 320, 220), phantom(scenes="many, to train on", repeats=8, seed=1), {}),
+        ("encoder", "SDEEG_LoadEncoder", (0, 770, 320, 80), {"encoder": "phantom-epoc14.safetensors"}, {}),
+        ("world", "SDEEG_LoadPhantomWorld", (0, 910, 320, 80), {}, {}),
         ("encode", "SDEEG_Encode", (370, 0, 330, 340), {},
-         {"encoder": ("trainer", 0), "windows": ("windows", 0), "model": ("world", 0), "clip": ("world", 1)}),
-        ("latent", "EmptyLatentImage", (370, 430, 330, 110), {"width": 64, "height": 64},
+         {"encoder": ("encoder", 0), "windows": ("windows", 0), "model": ("world", 0), "clip": ("world", 1)}),
+        ("latent", "EmptyLatentImage", (370, 450, 330, 110), {"width": 64, "height": 64},
          {"batch_size": ("windows", 1)}),
-        ("trainer", "SDEEG_TrainEncoder", (370, 620, 330, 370),
-         {"targets": "prompts and text states", "architecture": "linear", "name": "phantom (simulated)"},
-         {"recording": ("many", 0), "clip": ("world", 1)}),
-        ("sampler", "KSampler", (750, 0, 270, 260),
-         {"seed": 1, "control_after_generate": "fixed", "steps": 20, "cfg": 4.0, "sampler_name": "dpmpp_2m"},
+        ("sampler", "KSampler", (370, 610, 330, 260),
+         {"seed": 1, "control_after_generate": "fixed", "steps": 25, "cfg": 3.0, "sampler_name": "dpmpp_2m"},
          {"model": ("world", 0), "positive": ("encode", 0), "negative": ("encode", 1), "latent_image": ("latent", 0)}),
-        ("pixels", "VAEDecode", (750, 340, 270, 50), {}, {"samples": ("sampler", 0), "vae": ("world", 2)}),
-        ("drawn", "PreviewImage", (750, 440, 270, 240), {}, {"images": ("pixels", 0)}),
-        ("truth", "PreviewImage", (750, 750, 270, 240), {}, {"images": ("phantom", 1)}),
+        ("pixels", "VAEDecode", (370, 930, 330, 50), {}, {"samples": ("sampler", 0), "vae": ("world", 2)}),
+        ("truth", "PreviewImage", (750, 0, 270, 330), {}, {"images": ("phantom", 1)}),
+        ("drawn", "PreviewImage", (750, 450, 270, 330), {}, {"images": ("pixels", 0)}),
     ],
     "blend_conditioning": [
         ("encode", "SDEEG_Encode", (0, 0, 330, 340), {}, {}),
@@ -200,13 +197,12 @@ def photograph(page, host: Host, nodes: list[tuple], run: bool) -> bytes:
     return page.screenshot(clip=clip)
 
 
-def small(png: bytes, colours: int = 128) -> bytes:
-    """Return a PNG of few colours."""
+def small(png: bytes) -> bytes:
+    """Return a PNG as small as it gets without a change of colour."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
     out = io.BytesIO()
-    picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    Image.open(io.BytesIO(png)).convert("RGB").save(out, "png", optimize=True)
     return out.getvalue()
 
 

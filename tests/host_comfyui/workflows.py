@@ -63,7 +63,7 @@ def phantom(**more: Any) -> Node:
 
 
 def windows(source: str, **choice: Any) -> Node:
-    choice = {"choose": "events", "choose.average": "repeats of a label"} | choice
+    choice = choice or {"choose": "events", "choose.average": "repeats of a label"}
     return Node("windows", "SDEEG_SelectWindows", choice, {"recording": (source, 0)}, size=(300, 0))
 
 
