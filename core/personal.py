@@ -15,6 +15,7 @@ from .conditioning import EncodePrompts
 from .encoders import config_from_dict
 from .heads import HeadConfig
 from .normaliser import fit_normaliser
+from .personal_scores import score_line, scores_of, warnings_of
 from .prediction import encode_ready, predict
 from .preprocessing import PreprocessingConfig, prepare_continuous
 from .recording import Recording

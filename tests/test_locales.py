@@ -84,7 +84,7 @@ def test_what_a_person_types_or_chooses_is_not_translated(language, schemas):
         for key, item in all_inputs(schema).items():
             offered = (o.key if isinstance(o, Option) else o for o in item.options.get("options") or ())
             for choice in offered:
-                if len(choice) > 3 and re.search(rf"\b{re.escape(choice)}\b", item.tooltip):
+                if len(choice) > 3 and re.search(rf"\b{re.escape(choice)}\b", item.tooltip or ""):
                     path = (node_id, "inputs", key.replace(".", "_"), "tooltip")
                     assert choice in translated[path], (path, choice)
 

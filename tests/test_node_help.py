@@ -37,7 +37,7 @@ def sayings() -> list[str]:
     for path in [*(ROOT / "core").rglob("*.py"), *(ROOT / "comfy_nodes").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
-                found.append("".join(v.value if isinstance(v, ast.Constant) else "…" for v in node.values))
+                found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
     return found
@@ -64,7 +64,7 @@ def test_choices_named_as_an_inputs_values_exist(schemas):
     for node_id, schema in schemas.items():
         for item in all_inputs(schema).values():
             offered[node_id] |= {getattr(o, "key", o) for o in item.options.get("options") or ()}
-            offered[node_id].add(item.id.rpartition(".")[2])
+            offered[node_id].add(item.id)
     for node_id in schemas:
         for row in rows(page(node_id), "Inputs"):
             if row[1] == "list" and offered[node_id]:

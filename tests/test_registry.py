@@ -50,14 +50,14 @@ def checkout(tmp_path_factory) -> Path:
 
 
 def comfy(checkout: Path, *arguments: str) -> str:
-    """Run the tool with a home of its own, no telemetry and no way out; returns what it printed."""
+    """Run the tool with a home of its own, no telemetry and no way out; returns all it printed."""
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     quiet = dict.fromkeys(("DO_NOT_TRACK", "COMFY_NO_TELEMETRY", "COMFY_NO_UPDATE_CHECK"), "1")
     # Wide, for the tool breaks lines at the width of a terminal; without colours, so that they can be read.
     env = {**os.environ, **nowhere, **quiet, "HOME": str(checkout.parent), "COLUMNS": "300", "NO_COLOR": "1"}
     ran = subprocess.run([str(comfy_cli()), *arguments], cwd=checkout, capture_output=True, text=True, env=env)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
+    return ran.stdout + ran.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
-"""The host's front end in a real Chromium ($CHROMIUM, /usr/bin/chromium): opened, filled with a graph, run, photographed.
+"""The host's front end in a real Chromium ($CHROMIUM, /usr/bin/chromium): opened, filled, run, photographed.
 
 What a test or a script builds by call is built by the front end's own functions; what it does as a person is done by
 mouse and keyboard.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ READY = "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.SD
 
 BUILD = """async ([nodes, groups]) => {
   app.graph.clear();
+  app.nodeOutputs = {};
   const made = {};
   for (const { key, type, title, widgets } of nodes) {
     const node = LiteGraph.createNode(type);
@@ -62,12 +64,16 @@ BUILD = """async ([nodes, groups]) => {
     group.size = [bounding[2], bounding[3]];
   }
   app.canvas.setDirty(true, true);
-  return Object.fromEntries(Object.entries(made).map(([key, node]) => [key, [...node.size]]));
+  const said = ([key, node]) => [key, { id: String(node.id), size: [...node.size] }];
+  return Object.fromEntries(Object.entries(made).map(said));
 }"""
-BOUNDS = """() => {
-  const boxes = [...app.graph._nodes.map((n) => [...n.getBounding()]), ...app.graph._groups.map((g) => [...g.pos, ...g.size])];
-  const left = Math.min(...boxes.map((b) => b[0])), top = Math.min(...boxes.map((b) => b[1]));
-  return [left, top, Math.max(...boxes.map((b) => b[0] + b[2])) - left, Math.max(...boxes.map((b) => b[1] + b[3])) - top];
+BOUNDS = """(ids) => {
+  const chosen = app.graph._nodes.filter((node) => !ids.length || ids.includes(String(node.id)));
+  const groups = ids.length ? [] : app.graph._groups.map((group) => [...group.pos, ...group.size]);
+  const boxes = [...chosen.map((node) => [...node.getBounding()]), ...groups];
+  const left = Math.min(...boxes.map((b) => b[0])), right = Math.max(...boxes.map((b) => b[0] + b[2]));
+  const top = Math.min(...boxes.map((b) => b[1])), bottom = Math.max(...boxes.map((b) => b[1] + b[3]));
+  return [left, top, right - left, bottom - top];
 }"""
 SHOW = """([x, y, scale]) => {
   app.canvas.ds.scale = scale;
@@ -114,8 +120,8 @@ class FrontEnd:
         self.page, self.host = page, host
         self.left, self.top = 90, 110  # what the side bar and the tabs cover
 
-    def build(self, nodes: list[Node], groups: list[dict[str, Any]] | None = None) -> dict[str, list[float]]:
-        """Replace the graph by these nodes and groups ({title, bounding}); returns each node's size."""
+    def build(self, nodes: list[Node], groups: list[dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+        """Replace the graph by these nodes and groups ({title, bounding}); returns {id, size} by key."""
         return self.page.evaluate(BUILD, [[vars(node) for node in nodes], groups or []])
 
     def load(self, graph: dict) -> None:
@@ -125,7 +131,7 @@ class FrontEnd:
 
     def saved(self) -> dict:
         """What the front end would save."""
-        return self.page.evaluate("() => app.graph.serialize()")
+        return json.loads(self.page.evaluate("() => JSON.stringify(app.graph.serialize())"))
 
     def prompt(self) -> dict:
         """What the front end would queue."""
@@ -146,13 +152,13 @@ class FrontEnd:
         x, y = self.page.evaluate(PLACE, [node, kind, name])
         return x, y
 
-    def bounds(self) -> list[float]:
-        """Left, top, width and height of everything in the graph."""
-        return self.page.evaluate(BOUNDS)
+    def bounds(self, *nodes: str) -> list[float]:
+        """Left, top, width and height of these nodes, or of everything in the graph."""
+        return self.page.evaluate(BOUNDS, [str(node) for node in nodes])
 
-    def look_at(self, scale: float = 1.0) -> dict[str, float]:
-        """Move the top left of the graph beside the side bar; returns what to photograph."""
-        x, y, width, height = self.bounds()
+    def look_at(self, *nodes: str, scale: float = 1.0) -> dict[str, float]:
+        """Move these nodes, or all, beside the side bar; returns what to photograph."""
+        x, y, width, height = self.bounds(*nodes)
         self.page.evaluate(SHOW, [self.left / scale - x, self.top / scale - y, scale])
         self.page.wait_for_timeout(800)
         margin = 16

@@ -200,5 +200,10 @@ def failure(entry: dict) -> str:
 
 def succeeded(entry: dict) -> dict:
     """Return the entry of a run that went well; else fail with what it said."""
-    assert entry["status"]["status_str"] == "success", json.dumps(entry["status"])[:3000]
+    said = [
+        f"{body.get('node_type')}: {body.get('exception_message')}\n{''.join(body.get('traceback', ())[-2:])}"
+        for kind, body in entry["status"]["messages"]
+        if kind in ("execution_error", "execution_interrupted")
+    ]
+    assert entry["status"]["status_str"] == "success", "\n".join(said) or entry["status"]
     return entry

@@ -3,25 +3,24 @@
     COMFYUI_DIR=... COMFYUI_PYTHON=... python -m tests.host_comfyui.make_help_pictures RECORDING.csv.gz [picture ...]
 
 RECORDING is a Muse recording of the N170 data set (see trainer/datasets/n170.py); without it, the pictures that show a
-real recording are left as they are. Needs playwright and a Chromium ($CHROMIUM, /usr/bin/chromium).
+real recording are left as they are. Needs playwright, pillow and a Chromium (see browser.py).
 """
 
 import io
-import os
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from tests.host_comfyui.host import ROOT, Host, new_base
+from tests.host_comfyui.browser import Node, front_end
+from tests.host_comfyui.host import ROOT, Host, new_base, succeeded
 
 ASSETS = ROOT / "web" / "docs" / "assets"
 RECORDING = "faces-and-houses.csv.gz"
 ENCODER = "n170-subject1.safetensors"
-MARGIN, LEFT, TOP = 14, 90, 110
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
+SCENES = "a large red star at the top left\na small blue ring on the right"
+TITLES = {"drawn": "decoded and drawn", "truth": "truth"}
+NOT_RUN = ("blend_conditioning",)  # shows how nodes are connected; the checkpoint is the reader's own
 
 
 def phantom(**more) -> dict:
@@ -31,7 +30,6 @@ def phantom(**more) -> dict:
 
 LOADED = ("recording", "SDEEG_LoadRecording", (0, 0, 320, 150), {"file": RECORDING}, {})
 SIMULATED = ("phantom", "SDEEG_Phantom", (0, 0, 320, 300), phantom(), {})
-SCENES = "a large red star at the top left\na small blue ring on the right"
 # Each picture: nodes as (key, type, (x, y, width, height), widgets, {input: (key, output)}).
 PICTURES: dict[str, list[tuple]] = {
     "load_recording": [
@@ -119,120 +117,52 @@ PICTURES: dict[str, list[tuple]] = {
          {"positive": ("blend", 0), "negative": ("encode", 1)}),
     ],
 }  # fmt: skip
-TITLES = {"drawn": "decoded and drawn", "truth": "truth"}
-NOT_RUN = ("blend_conditioning",)  # shows how nodes are connected; the checkpoint is the reader's own
-
-BUILD = """async (nodes) => {
-  app.graph.clear();
-  app.nodeOutputs = {};
-  const made = {};
-  for (const [key, type, place, widgets, , title] of nodes) {
-    const node = LiteGraph.createNode(type);
-    app.graph.add(node);
-    node.pos = [place[0], place[1]];
-    for (const [name, value] of Object.entries(widgets)) {
-      const widget = node.widgets.find((w) => w.name === name);
-      if (!widget) throw new Error(`${type} has no widget ${name}: ${node.widgets.map((w) => w.name)}`);
-      widget.value = value;
-      widget.callback?.(value);
-    }
-    if (title) node.title = title;
-    made[key] = node;
-  }
-  for (const [key, type, place, , links] of nodes) {
-    for (const [input, [from, output]] of Object.entries(links)) {
-      const index = made[key].inputs.findIndex((slot) => slot.name === input);
-      if (index < 0) throw new Error(`${type} has no input ${input}`);
-      made[from].connect(output, made[key], index);
-    }
-    const least = made[key].computeSize();
-    made[key].setSize([Math.max(least[0], place[2] ?? 0), Math.max(least[1], place[3] ?? 0)]);
-  }
-  app.canvas.setDirty(true, true);
-}"""
-FIT = """([left, top]) => {
-  const bounds = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const node of app.graph._nodes) {
-    const [x, y, width, height] = node.getBounding();
-    bounds[0] = Math.min(bounds[0], x); bounds[1] = Math.min(bounds[1], y);
-    bounds[2] = Math.max(bounds[2], x + width); bounds[3] = Math.max(bounds[3], y + height);
-  }
-  app.canvas.ds.scale = 1;
-  app.canvas.ds.offset = [left - bounds[0], top - bounds[1]];
-  app.canvas.deselectAll?.();
-  app.canvas.setDirty(true, true);
-  return [bounds[2] - bounds[0], bounds[3] - bounds[1]];
-}"""
 
 
-def open_page(browser, host: Host):
-    """Return a page with an empty graph, the classic canvas and nothing lying over it."""
-    page = browser.new_page(viewport={"width": 2050, "height": 1300})
-    page.goto(host.address)
-    page.wait_for_function(
-        "Boolean(window.app?.graph && LiteGraph.registered_node_types.SDEEG_Encode)", timeout=120_000
-    )
-    page.wait_for_timeout(2500)
-    page.keyboard.press("Escape")
-    for name, value in {"Comfy.Minimap.Visible": False, "Comfy.NodeBadge.NodeSourceBadgeMode": "None"}.items():
-        page.evaluate("([name, value]) => app.extensionManager.setting.set(name, value)", [name, value])
-    return page
+def as_nodes(picture: list[tuple]) -> list[Node]:
+    """A picture's nodes as the browser builds them."""
+    return [
+        Node(key, kind, widgets, links, place[:2], place[2:], TITLES.get(key, ""))
+        for key, kind, place, widgets, links in picture
+    ]
 
 
-def photograph(page, host: Host, nodes: list[tuple], run: bool) -> bytes:
-    """Build a graph, run it, and return the PNG of what the canvas shows."""
-    page.evaluate(BUILD, [[*node, TITLES.get(node[0])] for node in nodes])
-    if run:
-        before = set(host.get("/history"))
-        page.evaluate("() => app.queuePrompt(0, 1)")
-        while not (ended := set(host.get("/history")) - before):
-            time.sleep(0.3)
-        status = host.get("/history")[ended.pop()]["status"]
-        if status["status_str"] != "success":
-            raise RuntimeError([body for kind, body in status["messages"] if kind == "execution_error"])
-    page.wait_for_timeout(2500)
-    width, height = page.evaluate(FIT, [LEFT, TOP])
-    page.wait_for_timeout(1500)
-    clip = {"x": LEFT - MARGIN, "y": TOP - MARGIN, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN}
-    return page.screenshot(clip=clip)
-
-
-def small(png: bytes) -> bytes:
-    """Return a PNG as small as it gets without a change of colour."""
+def photograph(host: Host, name: str) -> bytes:
+    """Build a graph, run it, and return the PNG of what the canvas shows, as small as it gets without a change."""
     from PIL import Image
 
+    with front_end(host, size=(1500, 1300)) as shown:  # a new one each: it remembers widgets by a node's number
+        shown.build(as_nodes(PICTURES[name]))
+        if name not in NOT_RUN:
+            succeeded(shown.run())
+        shown.page.wait_for_timeout(2000)
+        shown.look_at()
+        shown.page.wait_for_timeout(1000)
+        taken = shown.page.screenshot(clip=shown.look_at())
     out = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(out, "png", optimize=True)
+    Image.open(io.BytesIO(taken)).convert("RGB").save(out, "png", optimize=True)
     return out.getvalue()
 
 
 def main(arguments: list[str]) -> None:
     """Take the pictures that are named, or all."""
-    from playwright.sync_api import sync_playwright
-
     recording = next((Path(one) for one in arguments if Path(one).is_file()), None)
     wanted = [one for one in arguments if one in PICTURES] or list(PICTURES)
     ASSETS.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder:
         host = Host(new_base(Path(folder)))
         if recording is not None:
             shutil.copy(recording, host.base / "input" / RECORDING)
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=FLAGS
-        )
+        host.start()
         try:
-            host.start()
             for name in wanted:
                 if recording is None and LOADED in PICTURES[name]:
                     print(f"{name}: left as it is, no recording was given")
                     continue
-                page = open_page(browser, host)  # a new one: the front end remembers widgets by a node's number
-                picture = small(photograph(page, host, PICTURES[name], name not in NOT_RUN))
-                page.close()
+                picture = photograph(host, name)
                 (ASSETS / f"{name}.png").write_bytes(picture)
                 print(f"{name}: {len(picture) // 1000} kB")
         finally:
-            browser.close()
             host.stop()
 
 

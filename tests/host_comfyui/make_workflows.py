@@ -11,17 +11,25 @@ import json
 import os
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 from PIL import Image
 
-from tests.host_comfyui.browser import front_end
+from tests.host_comfyui.browser import FrontEnd, front_end
 from tests.host_comfyui.host import ROOT, Host, images, new_base, succeeded
-from tests.host_comfyui.workflows import WORKFLOWS, laid_out
+from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, RECORDING, SD15
+from tests.host_comfyui.workflows import WORKFLOWS, Workflow, laid_out
 
 FOLDER = ROOT / "example_workflows"
-COMPLETE = {"phantom-round-trip", "band-power-denoise", "train-in-the-graph"}  # need nothing but the pack
-SIDE = 512
+SIDE, CANVAS = 512, (27, 27, 27)
+ABSENT = (  # files that a user has; without them the front end would mark the nodes red in the picture
+    f"models/checkpoints/{SD15}",
+    "models/checkpoints/sd21-unclip-h.ckpt",
+    "models/ipadapter/ip-adapter_sd15.safetensors",
+    f"models/eeg_encoders/{IMAGE_ENCODER}",
+    f"input/{RECORDING}",
+)
 
 
 def thumbnail(picture: Image.Image, path: Path) -> None:
@@ -29,18 +37,27 @@ def thumbnail(picture: Image.Image, path: Path) -> None:
     picture = picture.convert("RGB")
     scale = SIDE / max(picture.size)
     picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
-    square = Image.new("RGB", (SIDE, SIDE), (27, 27, 27))
+    square = Image.new("RGB", (SIDE, SIDE), CANVAS)
     square.paste(picture, ((SIDE - picture.width) // 2, (SIDE - picture.height) // 2))
     square.save(path, quality=85, optimize=True)
 
 
-def tiled(drawn: list[Image.Image], columns: int) -> Image.Image:
+def tiled(drawn: list[Image.Image], columns: int = 4) -> Image.Image:
     """Put small pictures side by side, each enlarged without smoothing."""
     side, gap = SIDE // columns, 4
-    sheet = Image.new("RGB", (columns * side, -(-len(drawn) // columns) * side), (27, 27, 27))
+    sheet = Image.new("RGB", (SIDE, -(-len(drawn) // columns) * side), CANVAS)
     for number, one in enumerate(drawn):
         enlarged = one.convert("RGB").resize((side - gap, side - gap), Image.Resampling.NEAREST)
         sheet.paste(enlarged, (number % columns * side + gap // 2, number // columns * side + gap // 2))
+    return sheet
+
+
+def below(top: Image.Image, bottom: Image.Image) -> Image.Image:
+    """Put one picture under another, both as wide as the thumbnail."""
+    top = top.convert("RGB").resize((SIDE, round(top.height * SIDE / top.width)), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGB", (SIDE, top.height + bottom.height), CANVAS)
+    sheet.paste(top, (0, 0))
+    sheet.paste(bottom, (0, top.height))
     return sheet
 
 
@@ -54,30 +71,41 @@ def main(names: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     packs = [Path(os.environ["IPADAPTER_DIR"])] if os.environ.get("IPADAPTER_DIR") else []
     with tempfile.TemporaryDirectory() as folder:
-        host = Host(new_base(Path(folder), *packs))
+        base = new_base(Path(folder), *packs)
+        for name in ABSENT:
+            (base / name).parent.mkdir(exist_ok=True)
+            (base / name).touch()
+        host = Host(base)
         try:
             with front_end(host.start(), size=(3200, 1500)) as page:
-                for name in names or WORKFLOWS:
-                    page.build(*laid_out(WORKFLOWS[name], page))
-                    graph = page.saved()
-                    graph["extra"] = {"ds": {"scale": 0.7, "offset": [120, 140]}}
-                    (FOLDER / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n")
-                    if name in COMPLETE:
-                        entry = succeeded(page.run())
-                        titles = {node["title"]: str(node["id"]) for node in graph["nodes"] if node.get("title")}
-                        drawn = [
-                            picture
-                            for title, node in titles.items()
-                            if title.startswith(("Truth", "Result", "One picture"))
-                            for picture in of_node(entry, host, node)
-                        ]
-                        thumbnail(tiled(drawn, 4), FOLDER / f"{name}.jpg")
-                    else:
-                        shot = page.page.screenshot(clip=page.look_at(0.8))
-                        thumbnail(Image.open(io.BytesIO(shot)), FOLDER / f"{name}.jpg")
-                    print(name, len(graph["nodes"]), "nodes")
+                # What ran last would still stand in the nodes of the next graph.
+                for name in sorted(names or WORKFLOWS, key=lambda name: not WORKFLOWS[name].focus):
+                    built = page.build(*laid_out(WORKFLOWS[name], page))
+                    write(name, page.saved())
+                    picture = photograph(WORKFLOWS[name], built, page)
+                    thumbnail(picture, FOLDER / f"{name}.jpg")
+                    print(name, len(built), "nodes")
         finally:
             host.stop()
+
+
+def write(name: str, graph: dict) -> None:
+    """Write a workflow with an id that is the same each time, looking at its beginning."""
+    graph["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"sd-eeg/{name}"))
+    graph["extra"] |= {"ds": {"scale": 0.7, "offset": [120, 140]}}
+    (FOLDER / f"{name}.json").write_text(json.dumps(graph, indent=1) + "\n")
+
+
+def photograph(workflow: Workflow, built: dict, page: FrontEnd) -> Image.Image:
+    """Return the nodes in focus, or what the workflow draws: what was shown, then the results."""
+    if workflow.focus:
+        shot = page.page.screenshot(clip=page.look_at(*(built[key]["id"] for key in workflow.focus)))
+        return Image.open(io.BytesIO(shot))
+    entry = succeeded(page.run())
+    truth, drawn = (of_node(entry, page.host, built[key]["id"]) for key in ("truth", "image"))
+    if "course" in built:  # a rhythm, and the picture of each of its windows
+        return below(of_node(entry, page.host, built["course"]["id"])[0], tiled(drawn, 6))
+    return tiled(truth + drawn)
 
 
 if __name__ == "__main__":

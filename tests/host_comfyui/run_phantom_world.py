@@ -27,7 +27,7 @@ def main() -> None:
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    import comfy.sd  # noqa: F401  the host's own order of imports
+    import comfy.sd
     import torch
     from safetensors.torch import save_file
 

@@ -53,6 +53,15 @@ def test_the_pack_costs_nothing_beside_another_one(host, ipadapter):
     assert ipadapter.name in seconds
 
 
+def inputs_of(given: dict):
+    """Every input's name and options, those inside a choice's options too."""
+    for kind in ("required", "optional"):
+        for key, (socket, *options) in given.get(kind, {}).items():
+            yield key, options[0] if options else {}
+            for choice in options[0].get("options", ()) if options and "DYNAMICCOMBO" in str(socket) else ():
+                yield from inputs_of(choice["inputs"])
+
+
 def test_every_node_is_listed_with_a_tooltip_on_every_input(host):
     listed = {name: info for name, info in host.get("/object_info").items() if name.startswith("SDEEG_")}
     assert set(listed) == OURS
@@ -60,9 +69,8 @@ def test_every_node_is_listed_with_a_tooltip_on_every_input(host):
         assert info["category"].startswith("EEG")
         assert info["description"]
         assert info["search_aliases"]
-        for kind in ("required", "optional"):
-            for key, given in info["input"].get(kind, {}).items():
-                assert given[1].get("tooltip"), f"{name}.{key}"
+        for key, options in inputs_of(info["input"]):
+            assert options.get("tooltip"), f"{name}.{key}"
 
 
 def test_files_put_there_after_the_start_are_listed(host):

@@ -1,15 +1,13 @@
-"""The example workflows, as groups of columns of nodes; `make_workflows.py` lays them out and has the front end save them."""
+"""The example workflows, as groups of columns of nodes; `make_workflows.py` has the front end save them."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.host_comfyui.browser import FrontEnd, Node
+from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, NOTES, RECORDING, SD15
 
-RECORDING = "my-recording.edf"
 ENCODER = "n170-subject1.safetensors"
 PHANTOM_ENCODER = "phantom-epoc14.safetensors"
-IMAGE_ENCODER = "my-clip-h-encoder.safetensors"
-SD15 = "v1-5-pruned-emaonly-fp16.safetensors"
 SD15_URL = f"https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/{SD15}?download=true"
 SCENES = (
     "a large red star at the top left",
@@ -17,26 +15,28 @@ SCENES = (
     "a large green cross in the middle",
     "a small yellow triangle at the bottom",
 )
-SIMULATED = "**Simulated: this is not brain data.** The phantom is a head model that looks at drawn scenes."
 NOTE_SIZE, GAP, TITLE, PADDING = (400, 400), 40, 30, 24
 Columns = list[list[Node]]
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """What a workflow shows, in words, and its groups: a title and columns of nodes."""
+    """What a workflow shows, in words, and its groups: a title and columns of nodes.
+
+    focus: the nodes that its thumbnail shows; without any, it is what the workflow draws.
+    """
 
     note: str
     groups: dict[str, Columns] = field(default_factory=dict)
-    own_note_size: tuple[int, int] = NOTE_SIZE
+    focus: tuple[str, ...] = ()
 
 
 def laid_out(workflow: Workflow, front_end: FrontEnd) -> tuple[list[Node], list[dict[str, Any]]]:
     """Return the nodes with their places, a note at the left of them, and the boxes of the groups."""
-    note = Node("note", "MarkdownNote", {"": workflow.note}, size=workflow.own_note_size)
+    note = Node("note", "MarkdownNote", {"": workflow.note}, size=NOTE_SIZE)
     nodes = [note, *(node for columns in workflow.groups.values() for column in columns for node in column)]
-    sizes = front_end.build(nodes)
-    placed, groups, x = [replace(note, pos=(0, 0))], [], workflow.own_note_size[0] + 2 * PADDING
+    sizes = {key: built["size"] for key, built in front_end.build(nodes).items()}
+    placed, groups, x = [replace(note, pos=(0, 0))], [], NOTE_SIZE[0] + 2 * PADDING
     for title, columns in workflow.groups.items():
         left, bottom = x, 0.0
         x += PADDING
@@ -100,9 +100,16 @@ def latent(pixels: int, batch: tuple[str, int] = ("windows", 1)) -> Node:
 
 
 def sampler(positive: tuple[str, int], negative: tuple[str, int], links: dict | None = None, **more: Any) -> Node:
-    widgets = {"seed": 1, "control_after_generate": "fixed", "steps": 25, "cfg": 7.0, "sampler_name": "dpmpp_2m"} | more
+    widgets = {"seed": 1, "control_after_generate": "fixed", "steps": 25, "cfg": 7.0} | more
+    widgets = {"sampler_name": "dpmpp_2m", "scheduler": "karras"} | widgets
     wired = {"model": ("checkpoint", 0), "positive": positive, "negative": negative, "latent_image": ("latent", 0)}
     return Node("sampler", "KSampler", widgets, wired | (links or {}), size=(300, 0))
+
+
+def drawn_by_phantom(
+    positive: tuple[str, int], negative: tuple[str, int], links: dict | None = None, **more: Any
+) -> Node:
+    return sampler(positive, negative, links, **{"steps": 20, "cfg": 4.0, "scheduler": "normal"} | more)
 
 
 def pixels() -> Node:
@@ -117,38 +124,26 @@ def saved() -> Node:
     return Node("image", "SaveImage", {"filename_prefix": "eeg"}, {"images": ("pixels", 0)}, size=(400, 460))
 
 
-OWN_FILES = f"""**Files**
-- a recording of the headset the encoder was made for: press *upload EEG file(s)*
-- `models/checkpoints/{SD15}`, or any other SD 1.x, SDXL, SD 3 or Flux checkpoint"""
-N170 = """The encoder that comes with the pack, `n170-subject1`, tells whether one person with a Muse headset saw a face or a \
-house. It does not work for anyone else: make your own with *train-in-the-graph*."""
-IMAGE_VECTORS = """No such encoder comes with the pack: `trainer/train.py --preset ...` makes one from recordings of \
-pictures that were looked at. This workflow shows how its vectors are connected."""
+TRUTH_AND_RESULT = [
+    [
+        pictures("truth", ("phantom", 1), "Truth: what was shown"),
+        pictures("image", ("pixels", 0), "Result: drawn from the simulated EEG"),
+    ]
+]
 
 WORKFLOWS = {
     "eeg-to-image": Workflow(
-        f"""# EEG to image
-A recording takes the place of the prompt: each window is decoded into conditioning, and a picture is drawn for each. Here \
-all repeats of an event's label are averaged first, for a single response drowns in noise.
-
-{N170}
-
-{OWN_FILES}""",
+        NOTES["eeg-to-image"],
         {
             "Recording": [[recording(), windows("recording")]],
             "Models": [[encoder(ENCODER), checkpoint(SD15)]],
             "Decode": [[encode(), shown("report", ("encode", 5), "What was decoded")]],
             "Draw": [[latent(512), sampler(("encode", 0), ("encode", 1)), pixels()], [saved()]],
         },
+        ("encode", "report", "latent", "sampler", "pixels"),
     ),
     "eeg-and-text": Workflow(
-        f"""# EEG and text
-What the recording says is blended with a prompt. With *amount x confidence* the EEG counts as far as the decoder is sure of \
-it, and a window that it only guesses at is left to the text. An amount of 0 is the text alone, bit for bit.
-
-{N170}
-
-{OWN_FILES}""",
+        NOTES["eeg-and-text"],
         {
             "Recording": [[recording(), windows("recording")]],
             "Models": [[encoder(ENCODER), checkpoint(SD15)]],
@@ -163,37 +158,21 @@ it, and a window that it only guesses at is left to the text. An amount of 0 is 
             ],
             "Draw": [[latent(512), sampler(("blend", 0), ("without", 0)), pixels()], [saved()]],
         },
+        ("encode", "report", "words", "without", "blend"),
     ),
     "phantom-round-trip": Workflow(
-        f"""# Phantom round trip
-Scenes are shown to a simulated brain, its EEG is decoded, and the decoded conditioning draws the scenes anew, beside the \
-truth. Lower *snr* to see where it fails; at 0 nothing of the scenes is in the signal.
-
-{SIMULATED}
-
-**Files:** none. Everything comes with the pack and runs on a CPU in seconds.""",
+        NOTES["phantom-round-trip"],
         {
             "Simulated recording": [[phantom()], [windows("phantom"), Node(
                 "plot", "SDEEG_Plot", {"kind": "traces", "kind.duration": 4.0}, {"eeg": ("phantom", 0)}, size=(300, 0)),
                 pictures("traces", ("plot", 0), "The first seconds of it (simulated)", (300, 230))]],
             "Decode": [[encoder(PHANTOM_ENCODER), encode(), shown("report", ("encode", 5), "What was decoded")]],
-            "Draw": [[world(), latent(64), sampler(("encode", 0), ("encode", 1), cfg=4.0, steps=20), pixels()]],
-            "Truth and result": [[pictures("truth", ("phantom", 1), "Truth: what was shown"),
-                                  pictures("image", ("pixels", 0), "Result: drawn from the simulated EEG")]],
+            "Draw": [[world(), latent(64), drawn_by_phantom(("encode", 0), ("encode", 1)), pixels()]],
+            "Truth and result": TRUTH_AND_RESULT,
         },
     ),
     "ip-adapter": Workflow(
-        f"""# IP-Adapter
-Image vectors decoded from EEG steer an IP-Adapter, as a reference picture would; the prompt keeps its say.
-
-Needs an encoder with a `clip-h.image` head. {IMAGE_VECTORS}
-
-**Files**
-- the pack ComfyUI_IPAdapter_plus
-- `models/ipadapter/ip-adapter_sd15.safetensors`
-- `models/checkpoints/{SD15}`
-- `models/eeg_encoders/{IMAGE_ENCODER}`: your own
-- a recording: press *upload EEG file(s)*""",
+        NOTES["ip-adapter"],
         {
             "Recording": [[recording(), windows("recording")]],
             "Models": [[encoder(IMAGE_ENCODER), checkpoint(SD15), Node(
@@ -209,18 +188,10 @@ Needs an encoder with a `clip-h.image` head. {IMAGE_VECTORS}
             "Draw": [[latent(512), sampler(("words", 0), ("without", 0), {"model": ("adapted", 0)}), pixels()],
                      [saved()]],
         },
+        ("encode", "report", "adapted", "words", "without"),
     ),
     "unclip": Workflow(
-        f"""# unCLIP
-Image vectors decoded from EEG take the place of the picture in Stable Diffusion 2.1 unCLIP. The same output steers plain \
-SDXL base through the same node, with a `clip-g.image` head.
-
-Needs an encoder with a `clip-h.image` head. {IMAGE_VECTORS}
-
-**Files**
-- `models/checkpoints/sd21-unclip-h.ckpt`
-- `models/eeg_encoders/{IMAGE_ENCODER}`: your own
-- a recording: press *upload EEG file(s)*""",
+        NOTES["unclip"],
         {
             "Recording": [[recording(), windows("recording")]],
             "Models": [[encoder(IMAGE_ENCODER), checkpoint("sd21-unclip-h.ckpt")]],
@@ -233,23 +204,17 @@ Needs an encoder with a `clip-h.image` head. {IMAGE_VECTORS}
             ]],
             "Draw": [[latent(768), sampler(("unclip", 0), ("without", 0)), pixels()], [saved()]],
         },
+        ("encode", "report", "words", "without", "unclip"),
     ),
     "band-power-denoise": Workflow(
-        f"""# Band power drives denoise
-A window slides over the recording, and the strength of its alpha rhythm (8 to 13 Hz, at the back of the head) becomes the \
-sampler's *denoise*: where alpha is weak the first picture stays, where it is strong it turns into the prompt's. *values* is \
-a list, so the sampler runs once for each window. It drives any other number the same way.
-
-{SIMULATED} Put EEG Load Recording in its place to use your own.
-
-**Files:** none. Everything comes with the pack and runs on a CPU in seconds.""",
+        NOTES["band-power-denoise"],
         {
             "Simulated recording": [[phantom(**{"scenes.captions": SCENES[0], "repeats": 20, "snr": 0.0}),
-                                     windows("phantom", choose="sliding", **{"choose.per_second": 1.0, "choose.start": 2.0,
-                                             "choose.stop": 14.0})]],
+                                     windows("phantom", **{"choose": "sliding", "choose.per_second": 1.0,
+                                                           "choose.start": 2.0, "choose.stop": 14.0})]],
             "Rhythm": [[
-                Node("power", "SDEEG_BandPower", {"band": "alpha", "channels": "occipital", "out_low": 0.3,
-                     "out_high": 1.0, "smoothing": 0.2}, {"windows": ("windows", 0)}, size=(340, 0)),
+                Node("power", "SDEEG_BandPower", {"band": "alpha", "channels": "occipital", "out_low": 0.05,
+                     "out_high": 0.95, "smoothing": 0.2}, {"windows": ("windows", 0)}, size=(340, 0)),
                 pictures("course", ("power", 2), "Alpha power and what it becomes (simulated)", (340, 260)),
             ]],
             "Pictures": [[
@@ -259,43 +224,27 @@ a list, so the sampler runs once for each window. It drives any other number the
                 Node("latent", "VAEEncode", {}, {"pixels": ("phantom", 1), "vae": ("checkpoint", 2)}, size=(300, 0)),
             ]],
             "Draw": [
-                [sampler(("words", 0), ("without", 0), {"denoise": ("power", 1)}, cfg=4.0, steps=20), pixels(),
+                [drawn_by_phantom(("words", 0), ("without", 0), {"denoise": ("power", 1)}, cfg=1.0), pixels(),
                  pictures("truth", ("phantom", 1), "Where it starts", (300, 300))],
                 [pictures("image", ("pixels", 0), "One picture for each window", (480, 520))],
             ],
         },
     ),
     "train-in-the-graph": Workflow(
-        f"""# Train in the graph
-An encoder is fitted to a labelled recording in seconds, scored on stretches of it that were left out, saved, and used at \
-once on a second recording of the same person.
-
-For your own: take EEG Load Recording for both phantoms, write a caption for each of your labels, and keep *prompts* unless \
-you have hundreds of captions. The report says whether the score is better than chance.
-
-{SIMULATED}
-
-**Files:** none. Everything comes with the pack and runs on a CPU.""",
+        NOTES["train-in-the-graph"],
         {
-            "Recording to learn from (simulated)": [[
-                replace(phantom(scenes="many, to train on", **{"scenes.count": 300, "repeats": 8, "seed": 1}),
-                        key="learn", widgets={"scenes": "many, to train on", "scenes.count": 300, "repeats": 8, "seed": 1,
-                                              "control_after_generate": "fixed"}, size=(330, 0)),
-                world(),
-            ]],
+            "Recording to learn from (simulated)": [[replace(phantom(repeats=40, seed=1), key="learn"), world()]],
             "Train": [[
-                Node("trainer", "SDEEG_TrainEncoder",
-                     {"targets": "prompts and text states", "architecture": "linear", "name": "phantom (simulated)"},
-                     {"recording": ("learn", 0), "clip": ("checkpoint", 1)}, size=(340, 360)),
+                Node("trainer", "SDEEG_TrainEncoder", {"name": "four scenes (simulated)"}, {"recording": ("learn", 0)},
+                     size=(340, 360)),
                 shown("score", ("trainer", 1), "Score on stretches that were left out"),
-                Node("save", "SDEEG_SaveEncoder", {"filename": "my-phantom-encoder"}, {"encoder": ("trainer", 0)},
+                Node("save", "SDEEG_SaveEncoder", {"filename": "four-scenes-simulated"}, {"encoder": ("trainer", 0)},
                      size=(340, 0)),
             ]],
-            "Second recording (simulated)": [[phantom(seed=2), windows("phantom")]],
-            "Use it": [[encode(("trainer", 0))],
-                       [latent(64), sampler(("encode", 0), ("encode", 1), cfg=4.0, steps=20), pixels()]],
-            "Truth and result": [[pictures("truth", ("phantom", 1), "Truth: what was shown"),
-                                  pictures("image", ("pixels", 0), "Result: drawn from the simulated EEG")]],
+            "Second recording (simulated)": [[phantom(repeats=4, seed=2), windows("phantom")]],
+            "Use it": [[encode(("trainer", 0)), shown("report", ("encode", 5), "What was decoded")],
+                       [latent(64), drawn_by_phantom(("encode", 0), ("encode", 1)), pixels()]],
+            "Truth and result": TRUTH_AND_RESULT,
         },
     ),
 }  # fmt: skip
