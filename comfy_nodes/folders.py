@@ -49,6 +49,8 @@ def recording_names() -> list[str]:
 def recording_path(name: str) -> Path:
     """Return where a file of the input folder lies; the host refuses names that lead out of it (ValueError)."""
     shown = name if len(name) <= 80 else f"{name[:60]}... ({len(name)} letters)"
+    if "\x00" in name:
+        raise ValueError(f"{shown!r} is no name of a file")
     try:
         path = Path(folder_paths.get_annotated_filepath(name))
         found = path.is_file()

@@ -42,6 +42,7 @@ class Encode(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "spread",
+                    optional=True,
                     default=1.0,
                     min=0.0,
                     max=1.0,
@@ -52,12 +53,14 @@ class Encode(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "family",
+                    optional=True,
                     options=FAMILY_NAMES,
                     default=AUTO,
                     tooltip="The model family the conditioning is for; auto asks the connected model.",
                 ),
                 io.String.Input(
                     "prompts",
+                    optional=True,
                     default="",
                     multiline=True,
                     tooltip="Your own words for the encoder's prompts, one a line, in its order; empty: its own. "

@@ -66,9 +66,15 @@ class Plot(io.ComfyNode):
                     ],
                 ),
                 io.String.Input(
-                    "channels", default="", advanced=True, tooltip="Names such as `O1, O2`; empty: all channels."
+                    "channels",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="Names such as `O1, O2`; empty: all channels.",
                 ),
-                io.Boolean.Input("dark", default=True, advanced=True, tooltip="Light on dark, as the canvas is."),
+                io.Boolean.Input(
+                    "dark", optional=True, default=True, advanced=True, tooltip="Light on dark, as the canvas is."
+                ),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
@@ -143,6 +149,7 @@ class BandPower(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "in_low",
+                    optional=True,
                     default=0.0,
                     min=-200.0,
                     max=200.0,
@@ -152,6 +159,7 @@ class BandPower(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "in_high",
+                    optional=True,
                     default=0.0,
                     min=-200.0,
                     max=200.0,
@@ -160,10 +168,24 @@ class BandPower(io.ComfyNode):
                     tooltip="Decibels that become out_high.",
                 ),
                 io.Float.Input(
-                    "custom_low", default=8.0, min=0.1, max=1000.0, step=0.1, advanced=True, tooltip="Hertz."
+                    "custom_low",
+                    optional=True,
+                    default=8.0,
+                    min=0.1,
+                    max=1000.0,
+                    step=0.1,
+                    advanced=True,
+                    tooltip="Hertz.",
                 ),
                 io.Float.Input(
-                    "custom_high", default=13.0, min=0.2, max=1000.0, step=0.1, advanced=True, tooltip="Hertz."
+                    "custom_high",
+                    optional=True,
+                    default=13.0,
+                    min=0.2,
+                    max=1000.0,
+                    step=0.1,
+                    advanced=True,
+                    tooltip="Hertz.",
                 ),
             ],
             outputs=[

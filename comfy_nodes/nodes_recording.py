@@ -123,6 +123,7 @@ class Preprocess(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "sampling_rate",
+                    optional=True,
                     default=0.0,
                     min=0.0,
                     max=20000.0,
@@ -148,7 +149,7 @@ class Preprocess(io.ComfyNode):
         high_pass: float,
         low_pass: float,
         notch: str,
-        sampling_rate: float,
+        sampling_rate: float = 0.0,
     ) -> io.NodeOutput:
         """Clean a copy of the recording."""
         from ..core.cleaning import clean

@@ -82,6 +82,7 @@ class SelectWindows(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "from_s",
+                    optional=True,
                     default=0.0,
                     min=-10.0,
                     max=60.0,
@@ -92,6 +93,7 @@ class SelectWindows(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "to_s",
+                    optional=True,
                     default=1.0,
                     min=-10.0,
                     max=60.0,

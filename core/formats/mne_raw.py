@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, l
             if isinstance(error, ValueError) and str(error).startswith(f"{path}:"):
                 raise  # it is ours and says what there is to say
             reason = " ".join(str(error).split()) or type(error).__name__
+            reason = re.sub(r"(Posix|Windows)Path\('([^']*)'\)", r"\2", reason)
             raise ValueError(f"{path}: cannot be read as {what}: {reason[:300]}") from error
     said = [
         " ".join(str(w.message).split())[:300] for w in caught if issubclass(w.category, (RuntimeWarning, UserWarning))

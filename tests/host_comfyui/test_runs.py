@@ -101,7 +101,7 @@ def test_windows_one_by_one_run_the_graph_once_for_each(host):
 
 
 def blended(amount: float, mode: str = "lerp", driven_by: str = "amount") -> dict:
-    graph = encode(eeg_graph(**{"choose.index": "0-1"}), family="sd1")
+    graph = encode(eeg_graph(**{"choose.index": "0-1"}), model=["world", 0])
     graph["world"] = node("SDEEG_LoadPhantomWorld")
     graph["model"] = node("ProbeSampler", model=["world", 0], name="blended")
     graph["text"] = node("CLIPTextEncode", clip=["world", 1], text="a large red star at the top")
