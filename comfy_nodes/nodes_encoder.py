@@ -74,7 +74,9 @@ class TrainEncoder(io.ComfyNode):
             "seconds, and scores it on stretches it was not fitted to.",
             search_aliases=["train eeg", "fit eeg", "calibrate eeg", "ridge", "personal encoder"],
             inputs=[
-                EegRecording.Input("recording", tooltip="With at least two labels and ten events of each or more."),
+                EegRecording.Input(
+                    "recording", tooltip="With at least two labels, 20 labelled events, and 5 of each label."
+                ),
                 io.String.Input(
                     "captions",
                     default="",

@@ -90,7 +90,7 @@ class Phantom(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0xFFFFFFFF,
-                    control_after_generate=True,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Of the noise and of the order.",
                 ),
             ],

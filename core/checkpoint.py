@@ -85,6 +85,10 @@ class EegEncoder(nn.Module):
             f"channels: {', '.join(config.ch_names)} at {config.sfreq:g} Hz, "
             f"window {config.tmin:g} to {config.tmax:g} s",
         ]
+        prompts = [head.config.prompts for head in self.heads if head.config.prompts]  # type: ignore[union-attr]
+        if prompts:
+            more = f" and {len(prompts[0]) - 12} more" if len(prompts[0]) > 12 else ""
+            lines.append(f"prompts, in order: {'; '.join(prompts[0][:12])}{more}")
         shown = ("summary", "data", "subject", "licence", "credit", "split", "created_with")
         lines += [f"{key.replace('_', ' ')}: {self.card[key]}" for key in shown if self.card.get(key)]
         for name, figure in (self.card.get("metrics") or {}).items():

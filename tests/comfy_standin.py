@@ -143,6 +143,7 @@ def comfy_modules(models: Path, inputs: Path) -> dict[str, ModuleType]:
         ComfyNode=ComfyNode,
         NodeOutput=NodeOutput,
         NumberDisplay=NumberDisplay,
+        ControlAfterGenerate=SimpleNamespace(fixed="fixed"),
         Custom=socket,
         Hidden=SimpleNamespace(**{name: name.upper() for name in HIDDEN}),
         **sockets,

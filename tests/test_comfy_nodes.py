@@ -93,7 +93,7 @@ def test_every_input_has_a_tooltip_and_is_an_argument(comfy):
         assert schema.search_aliases
         assert {item.id for item in schema.inputs} == set(inspect.signature(node.execute).parameters)
         bare = [name for name, item in all_inputs(schema).items() if not item.tooltip]
-        assert [name for name in bare if name not in ("recording", "encoder")] == [], node_id
+        assert bare == [], node_id
 
 
 def test_whatever_is_simulated_says_so_in_its_title(comfy):

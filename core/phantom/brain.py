@@ -202,7 +202,7 @@ def as_recording(
     )
     source = {
         "file": SOURCE_NOTE,
-        "format": SOURCE_NOTE,
+        "format": "simulated",
         "units": "simulated in volts",
         "sfreq": float(config.sfreq),
         "reference": "infinity",

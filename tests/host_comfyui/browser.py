@@ -28,7 +28,8 @@ QUIET = {
 READY = "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.SDEEG_Encode)"
 
 BUILD = """async ([nodes, groups]) => {
-  app.graph.clear();
+  // under the same graph's id the front end would give a new node the values of an old one
+  await app.loadGraphData({ id: crypto.randomUUID(), nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 });
   app.nodeOutputs = {};
   const made = {};
   for (const { key, type, title, widgets } of nodes) {

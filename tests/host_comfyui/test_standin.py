@@ -33,6 +33,7 @@ print(json.dumps({
     "node_output_result": list(io.NodeOutput(1, 2).result),
     "hidden": {item.name: item.value for item in io.Hidden},
     "slider": io.NumberDisplay.slider.value,
+    "fixed": io.ControlAfterGenerate.fixed.value,
     "progress": list(inspect.signature(ComfyAPISync().execution.set_progress).parameters),
     "blocker": ExecutionBlocker("why").message,
     "vision": output.image_embeds,
@@ -79,6 +80,7 @@ def test_schemas_outputs_and_hidden_inputs_are_the_hosts(real):
     assert real["node_output_result"] == [1, 2] == list(comfy_standin.NodeOutput(1, 2).result)
     assert {name: name.upper() for name in comfy_standin.HIDDEN}.items() <= real["hidden"].items()
     assert real["slider"] == comfy_standin.NumberDisplay.slider.value
+    assert real["fixed"] == "fixed"
 
 
 def test_what_the_pack_calls_is_there_with_the_same_arguments(real, tmp_path):
