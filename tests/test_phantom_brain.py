@@ -215,7 +215,8 @@ def test_onsets_lie_between_samples_and_are_followed_exactly():
 
 def test_source_says_that_it_is_simulated():
     recording = simulate_recording(all_scenes()[:2], EPOC)
-    assert "simulated, not brain data" in recording.source["format"]
+    assert "simulated, not brain data" in recording.source["file"]
+    assert recording.source["format"] == "simulated"
     assert recording.source["montage"] == "epoc-14"
     assert recording.source["n_events"] == 2
 
