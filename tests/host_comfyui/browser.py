@@ -23,13 +23,15 @@ QUIET = {
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
+    "Comfy.RightSidePanel.IsOpen": False,
     "Comfy.Workflow.Persist": False,
 }
 READY = "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.SDEEG_Encode)"
 
 BUILD = """async ([nodes, groups]) => {
   // under the same graph's id the front end would give a new node the values of an old one
-  await app.loadGraphData({ id: crypto.randomUUID(), nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 });
+  const id = crypto.randomUUID();
+  await app.loadGraphData({ id, nodes: [], links: [], groups: [], config: {}, extra: {}, version: 0.4 });
   app.nodeOutputs = {};
   const made = {};
   for (const { key, type, title, widgets } of nodes) {
@@ -99,6 +101,15 @@ PLACE = """([id, kind, name]) => {
   return [box.left + (at[0] + ds.offset[0]) * ds.scale, box.top + (at[1] + ds.offset[1]) * ds.scale];
 }"""
 
+DROP = """([x, y, files]) => {
+  const dataTransfer = new DataTransfer();
+  for (const [name, bytes] of files) dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
+  for (const kind of ["dragover", "drop"]) {
+    const event = new DragEvent(kind, { dataTransfer, clientX: x, clientY: y, bubbles: true, cancelable: true });
+    document.elementFromPoint(x, y).dispatchEvent(event);
+  }
+}"""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -117,8 +128,8 @@ class Node:
 class FrontEnd:
     """One page of the front end of a running host."""
 
-    def __init__(self, page: Any, host: Host):
-        self.page, self.host = page, host
+    def __init__(self, page: Any, host: Host, nodes2: bool):
+        self.page, self.host, self.nodes2 = page, host, nodes2
         self.left, self.top = 90, 110  # what the side bar and the tabs cover
 
     def build(self, nodes: list[Node], groups: list[dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
@@ -213,9 +224,8 @@ class FrontEnd:
 
     def press_upload(self, node: str) -> None:
         """Press the upload button of a node."""
-        buttons = self.page.get_by_role("button", name="upload EEG file(s)")
-        if buttons.count():
-            buttons.first.click()
+        if self.nodes2:
+            self.page.get_by_test_id("node-widgets").get_by_role("button", name="upload EEG file(s)").click()
         else:
             self.page.mouse.click(*self.place(node, "widget", "eeg_upload"))
 
@@ -238,26 +248,52 @@ class FrontEnd:
         self.page.wait_for_timeout(1500)
         return self.host.get("/history")[ended.pop()]
 
+    def open_template(self, name: str) -> None:
+        """Open one of the pack's examples from the template browser."""
+        self.page.get_by_role("button", name="Templates").first.click()
+        self.page.get_by_text("sd-eeg", exact=True).first.click()
+        self.page.get_by_test_id(f"template-workflow-{name}").click()
+        self.page.get_by_test_id(f"template-workflow-{name}").wait_for(state="hidden")
+        self.page.wait_for_timeout(1000)
+
+    def drop(self, at: tuple[float, float], *files: Path) -> None:
+        """Drop files there, as from a file manager."""
+        self.page.evaluate(DROP, [*at, [[file.name, list(file.read_bytes())] for file in files]])
+
     def toasts(self) -> str:
-        """What the messages in the corner say."""
-        return "\n".join(self.page.locator(".p-toast-message").all_inner_texts())
+        """What the messages in the corner say; they are closed."""
+        said = "\n".join(self.page.locator(".p-toast-message").all_inner_texts())
+        self.page.evaluate("() => app.extensionManager.toast.removeAll()")
+        self.page.wait_for_timeout(300)
+        return said
 
 
 @contextmanager
-def front_end(host: Host, *, nodes2: bool = False, size: tuple[int, int] = (1400, 900)) -> Iterator[FrontEnd]:
-    """Open the front end with an empty graph, in the classic canvas or in Nodes 2.0."""
+def chromium() -> Iterator[Any]:
+    """Start a Chromium; one at a time in a process."""
     from playwright.sync_api import sync_playwright
 
-    host.post("/settings", {**QUIET, "Comfy.VueNodes.Enabled": nodes2})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            page.goto(host.address)
-            page.wait_for_function(READY, timeout=120_000)
-            page.wait_for_timeout(1500)
-            page.keyboard.press("Escape")
-            page.evaluate("() => app.graph.clear()")
-            yield FrontEnd(page, host)
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def front_end(
+    browser: Any, host: Host, *, nodes2: bool = False, size: tuple[int, int] = (1400, 900)
+) -> Iterator[FrontEnd]:
+    """Open the front end with an empty graph, in the classic canvas or in Nodes 2.0."""
+    host.post("/settings", {**QUIET, "Comfy.VueNodes.Enabled": nodes2})
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    try:
+        page.goto(host.address)
+        page.wait_for_function(READY, timeout=120_000)
+        page.wait_for_timeout(1500)
+        page.keyboard.press("Escape")
+        page.evaluate("() => app.graph.clear()")
+        yield FrontEnd(page, host, nodes2)
+    finally:
+        page.close()

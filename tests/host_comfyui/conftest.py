@@ -11,6 +11,7 @@ import torch
 from core.checkpoint import save_encoder
 from core.formats.native import save_recording
 from core.heads import HeadConfig
+from tests.host_comfyui.browser import CHROMIUM, chromium
 from tests.host_comfyui.host import Host, new_base
 from tests.small_encoders import noise_recording, small_encoder
 
@@ -67,3 +68,13 @@ def checkpoints(comfyui, host) -> Path:
     made = subprocess.run([*command, str(folder)], cwd=comfyui, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr[-3000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(comfyui):
+    """A Chromium; tests that need one are skipped without it, or without playwright."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM} (set CHROMIUM to one)")
+    with chromium() as running:
+        yield running

@@ -14,15 +14,16 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from tests.host_comfyui.browser import FrontEnd, front_end
+from tests.host_comfyui.browser import FrontEnd, chromium, front_end
 from tests.host_comfyui.host import ROOT, Host, images, new_base, succeeded
 from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, RECORDING, SD15
 from tests.host_comfyui.workflows import WORKFLOWS, Workflow, laid_out
 
 FOLDER = ROOT / "example_workflows"
 SIDE, CANVAS = 512, (27, 27, 27)
+WORDS = {False: ("what the phantom was shown", "drawn from its simulated EEG"), True: ("", "driven by simulated EEG")}
 ABSENT = (  # files that a user has; without them the front end would mark the nodes red in the picture
     f"models/checkpoints/{SD15}",
     "models/checkpoints/sd21-unclip-h.ckpt",
@@ -32,13 +33,17 @@ ABSENT = (  # files that a user has; without them the front end would mark the n
 )
 
 
-def thumbnail(picture: Image.Image, path: Path) -> None:
-    """Write a square JPEG of a picture on the canvas's own colour."""
+def thumbnail(picture: Image.Image, path: Path, above: str = "", under: str = "") -> None:
+    """Write a square JPEG of a picture on the canvas's own colour, with words above and under it."""
     picture = picture.convert("RGB")
     scale = SIDE / max(picture.size)
     picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (SIDE, SIDE), CANVAS)
-    square.paste(picture, ((SIDE - picture.width) // 2, (SIDE - picture.height) // 2))
+    top = (SIDE - picture.height) // 2
+    square.paste(picture, ((SIDE - picture.width) // 2, top))
+    draw, font = ImageDraw.Draw(square), ImageFont.load_default(26)
+    draw.text((SIDE // 2, top - 10), above, (200, 200, 200), font, "mb")
+    draw.text((SIDE // 2, top + picture.height + 10), under, (200, 200, 200), font, "mt")
     square.save(path, quality=85, optimize=True)
 
 
@@ -77,13 +82,14 @@ def main(names: list[str]) -> None:
             (base / name).touch()
         host = Host(base)
         try:
-            with front_end(host.start(), size=(3200, 1500)) as page:
+            with chromium() as browser, front_end(browser, host.start(), size=(3200, 1500)) as page:
                 # What ran last would still stand in the nodes of the next graph.
                 for name in sorted(names or WORKFLOWS, key=lambda name: not WORKFLOWS[name].focus):
                     built = page.build(*laid_out(WORKFLOWS[name], page))
                     write(name, page.saved())
                     picture = photograph(WORKFLOWS[name], built, page)
-                    thumbnail(picture, FOLDER / f"{name}.jpg")
+                    words = () if WORKFLOWS[name].focus else WORDS["course" in built]
+                    thumbnail(picture, FOLDER / f"{name}.jpg", *words)
                     print(name, len(built), "nodes")
         finally:
             host.stop()

@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from core.checkpoint import load_encoder
-from core.phantom import session
-from core.recording import Recording
-from tests.host_comfyui.browser import CHROMIUM, FrontEnd, front_end
+from tests.host_comfyui.browser import FrontEnd, front_end
 from tests.host_comfyui.host import ROOT, Host, images, pixels, succeeded
+from tests.host_comfyui.recordings import write_edf
 from tests.host_comfyui.test_ipadapter import adapter  # noqa: F401
 from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, RECORDING, SD15
 from tests.host_comfyui.workflows import SCENES, WORKFLOWS
@@ -27,42 +26,22 @@ def read(name: str) -> dict:
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
-def write_edf(recording: Recording, path) -> None:
-    from edfio import Edf, EdfAnnotation, EdfSignal
-
-    signals = [
-        EdfSignal(row.astype(np.float64) * 1e6, recording.sfreq, label=name, physical_dimension="uV")
-        for name, row in zip(recording.ch_names, recording.data, strict=True)
-    ]
-    notes = [EdfAnnotation(event.onset, event.duration, event.label) for event in recording.events]
-    Edf(signals, annotations=notes).write(path)
-
-
 @pytest.fixture(scope="module", params=[False, True], ids=["classic", "nodes2"])
-def page(request, host):
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM} (set CHROMIUM)")
-    with front_end(host, nodes2=request.param, size=(2400, 1200)) as opened:
-        opened.nodes2 = request.param
+def page(request, browser, host):
+    with front_end(browser, host, nodes2=request.param, size=(2400, 1200)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def classic(host):
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM} (set CHROMIUM)")
-    with front_end(host) as opened:
+def classic(browser, host):
+    with front_end(browser, host) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def muse(host) -> None:
     """A simulated recording of the headset that the encoder in the examples was made for, as a user would upload it."""
-    scenes = session.scenes_from_captions("\n".join(SCENES[:2]))
-    sitting = session.show(scenes, repeats=6, montage="muse-4")
-    write_edf(sitting.recording, host.base / "input" / RECORDING)
+    write_edf(list(SCENES[:2]), host.base / "input" / RECORDING, "muse-4")
 
 
 def test_every_workflow_has_a_square_thumbnail():
@@ -162,10 +141,8 @@ def test_an_ip_adapter_is_steered(host, ipadapter, checkpoints, classic, adapter
 
 
 def test_unclip_takes_decoded_vectors(host, checkpoints, classic):
-    names = {
-        "sd21-unclip-h.ckpt": "sd2-unclip.safetensors", IMAGE_ENCODER: "sd2.safetensors", RECORDING: "noise.safetensors",
-    }  # fmt: skip
-    prompt = queued(classic, "unclip", names)
+    names = {"sd21-unclip-h.ckpt": "sd2-unclip.safetensors", IMAGE_ENCODER: "sd2.safetensors"}
+    prompt = queued(classic, "unclip", names | {RECORDING: "noise.safetensors"})
     [encode] = [key for key, node in prompt.items() if node["class_type"] == "SDEEG_Encode"]
     # The small checkpoint holds no text encoder: what the same encoder says of the text stands in for the prompts'.
     texts = [key for key, node in prompt.items() if node["class_type"] == "CLIPTextEncode"]

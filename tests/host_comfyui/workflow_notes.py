@@ -10,8 +10,8 @@ OWN_FILES = f"""**Files**
 - `models/checkpoints/{SD15}`, or any other SD 1.x, SDXL, SD 3 or Flux checkpoint"""
 N170 = """The encoder that comes with the pack, `n170-subject1`, tells whether one person with a Muse headset saw a \
 face or a house. It does not work for anyone else: make your own with *train-in-the-graph*."""
-IMAGE_VECTORS = """No such encoder comes with the pack: `trainer/train.py --space clip-h.image` makes one from recordings of \
-pictures that were looked at. This workflow shows how its vectors are connected."""
+IMAGE_VECTORS = """No such encoder comes with the pack: `trainer/train.py --space clip-h.image` makes one from \
+recordings of pictures that were looked at. This workflow shows how its vectors are connected."""
 
 NOTES = {
     "eeg-to-image": f"""# EEG to image

@@ -15,7 +15,7 @@ SCENES = (
     "a large green cross in the middle",
     "a small yellow triangle at the bottom",
 )
-NOTE_SIZE, GAP, TITLE, PADDING = (400, 400), 40, 30, 24
+NOTE_SIZE, GAP, TITLE, PADDING, APART = (400, 400), 40, 30, 16, 24
 Columns = list[list[Node]]
 
 
@@ -36,7 +36,7 @@ def laid_out(workflow: Workflow, front_end: FrontEnd) -> tuple[list[Node], list[
     note = Node("note", "MarkdownNote", {"": workflow.note}, size=NOTE_SIZE)
     nodes = [note, *(node for columns in workflow.groups.values() for column in columns for node in column)]
     sizes = {key: built["size"] for key, built in front_end.build(nodes).items()}
-    placed, groups, x = [replace(note, pos=(0, 0))], [], NOTE_SIZE[0] + 2 * PADDING
+    placed, groups, x = [replace(note, pos=(0, 0))], [], NOTE_SIZE[0] + APART
     for title, columns in workflow.groups.items():
         left, bottom = x, 0.0
         x += PADDING
@@ -49,7 +49,7 @@ def laid_out(workflow: Workflow, front_end: FrontEnd) -> tuple[list[Node], list[
             bottom = max(bottom, y - GAP - TITLE)
         x += PADDING - GAP
         groups.append({"title": title, "bounding": [left, -TITLE, x - left, bottom + PADDING + TITLE]})
-        x += 2 * PADDING
+        x += APART
     return placed, groups
 
 
@@ -58,8 +58,8 @@ def recording() -> Node:
 
 
 def phantom(**more: Any) -> Node:
-    widgets = {"scenes": "captions", "scenes.captions": "\n".join(SCENES), "control_after_generate": "fixed"} | more
-    return Node("phantom", "SDEEG_Phantom", widgets, size=(330, 330))
+    widgets = {"scenes": "captions", "scenes.captions": "\n".join(SCENES)} | more
+    return Node("phantom", "SDEEG_Phantom", widgets, size=(330, 0))
 
 
 def windows(source: str, **choice: Any) -> Node:
@@ -116,7 +116,7 @@ def pixels() -> Node:
     return Node("pixels", "VAEDecode", {}, {"samples": ("sampler", 0), "vae": ("checkpoint", 2)}, size=(300, 0))
 
 
-def pictures(key: str, source: tuple[str, int], title: str, size: tuple[int, int] = (360, 400)) -> Node:
+def pictures(key: str, source: tuple[str, int], title: str, size: tuple[int, int] = (360, 380)) -> Node:
     return Node(key, "PreviewImage", {}, {"images": source}, size=size, title=title)
 
 
@@ -163,11 +163,15 @@ WORKFLOWS = {
     "phantom-round-trip": Workflow(
         NOTES["phantom-round-trip"],
         {
-            "Simulated recording": [[phantom()], [windows("phantom"), Node(
-                "plot", "SDEEG_Plot", {"kind": "traces", "kind.duration": 4.0}, {"eeg": ("phantom", 0)}, size=(300, 0)),
-                pictures("traces", ("plot", 0), "The first seconds of it (simulated)", (300, 230))]],
-            "Decode": [[encoder(PHANTOM_ENCODER), encode(), shown("report", ("encode", 5), "What was decoded")]],
-            "Draw": [[world(), latent(64), drawn_by_phantom(("encode", 0), ("encode", 1)), pixels()]],
+            "Simulated recording, models": [[phantom(), encoder(PHANTOM_ENCODER), world()]],
+            "Moments": [[
+                windows("phantom"),
+                Node("plot", "SDEEG_Plot", {"kind": "traces", "kind.duration": 4.0}, {"eeg": ("phantom", 0)},
+                     size=(300, 0)),
+                pictures("traces", ("plot", 0), "Its first seconds (simulated)", (300, 240)),
+            ]],
+            "Decode": [[encode(), shown("report", ("encode", 5), "What was decoded")]],
+            "Draw": [[latent(64), drawn_by_phantom(("encode", 0), ("encode", 1)), pixels()]],
             "Truth and result": TRUTH_AND_RESULT,
         },
     ),
