@@ -116,8 +116,14 @@ def pixels() -> Node:
     return Node("pixels", "VAEDecode", {}, {"samples": ("sampler", 0), "vae": ("checkpoint", 2)}, size=(300, 0))
 
 
-def pictures(key: str, source: tuple[str, int], title: str, size: tuple[int, int] = (360, 380)) -> Node:
+def pictures(key: str, source: tuple[str, int], title: str, size: tuple[int, int] = (300, 310)) -> Node:
     return Node(key, "PreviewImage", {}, {"images": source}, size=size, title=title)
+
+
+def enlarged(key: str, source: tuple[str, int]) -> Node:
+    """Make the phantom's small pictures large enough to be seen."""
+    widgets = {"upscale_method": "nearest-exact", "scale_by": 4.0}
+    return Node(key, "ImageScaleBy", widgets, {"image": source}, size=(300, 0))
 
 
 def saved() -> Node:
@@ -126,8 +132,10 @@ def saved() -> Node:
 
 TRUTH_AND_RESULT = [
     [
-        pictures("truth", ("phantom", 1), "Truth: what was shown"),
-        pictures("image", ("pixels", 0), "Result: drawn from the simulated EEG"),
+        enlarged("truth enlarged", ("phantom", 1)),
+        pictures("truth", ("truth enlarged", 0), "Truth: what was shown"),
+        enlarged("image enlarged", ("pixels", 0)),
+        pictures("image", ("image enlarged", 0), "Result: drawn from simulated EEG"),
     ]
 ]
 
@@ -219,7 +227,7 @@ WORKFLOWS = {
             "Rhythm": [[
                 Node("power", "SDEEG_BandPower", {"band": "alpha", "channels": "occipital", "out_low": 0.05,
                      "out_high": 0.95, "smoothing": 0.2}, {"windows": ("windows", 0)}, size=(340, 0)),
-                pictures("course", ("power", 2), "Alpha power and what it becomes (simulated)", (340, 260)),
+                pictures("course", ("power", 2), "Alpha power and what it becomes (simulated)", (340, 300)),
             ]],
             "Pictures": [[
                 world(),
@@ -229,8 +237,9 @@ WORKFLOWS = {
             ]],
             "Draw": [
                 [drawn_by_phantom(("words", 0), ("without", 0), {"denoise": ("power", 1)}, cfg=1.0), pixels(),
-                 pictures("truth", ("phantom", 1), "Where it starts", (300, 300))],
-                [pictures("image", ("pixels", 0), "One picture for each window", (480, 520))],
+                 enlarged("image enlarged", ("pixels", 0))],
+                [pictures("truth", ("phantom", 1), "Where it starts", (240, 270)),
+                 pictures("image", ("image enlarged", 0), "One picture for each window", (420, 360))],
             ],
         },
     ),
