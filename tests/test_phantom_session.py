@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.phantom import session
-from core.phantom.brain import SOURCE_NOTE, BrainConfig, simulate_recording
+from core.phantom.brain import BrainConfig, simulate_recording
 from core.phantom.scenes import all_scenes, draw, split_scenes
 from core.recording import describe
 from core.selection import select_events
