@@ -75,11 +75,15 @@ class LoadRecording(io.ComfyNode):
         """Read the file."""
         from ..core.recording import describe, load_recording
 
-        recording = load_recording(
-            folders.recording_path(file),
-            units=None if units == UNITS[0] else units,
-            format=None if format == BY_SUFFIX else format,
-        )
+        path = folders.recording_path(file)
+        try:
+            recording = load_recording(
+                path,
+                units=None if units == UNITS[0] else units,
+                format=None if format == BY_SUFFIX else format,
+            )
+        except ValueError as error:  # its file is one of the list; where that lies on the server is of no use
+            raise ValueError(str(error).replace(str(path), file)) from error
         return io.NodeOutput(recording, describe(recording))
 
 

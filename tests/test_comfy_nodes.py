@@ -445,3 +445,10 @@ def test_a_missing_package_says_how_to_install_it(comfy, monkeypatch):
     montage._map_channels.cache_clear()
     with pytest.raises(ImportError, match=r"-m pip install mne"):
         run(comfy, "Preprocess", recording=recording(comfy), bad_channels="T7")
+
+
+def test_a_broken_recording_is_named_as_in_the_list(comfy):
+    (comfy.inputs / "night").mkdir(exist_ok=True)
+    (comfy.inputs / "night" / "broken.edf").write_bytes(b"this is no recording" * 40)
+    with pytest.raises(ValueError, match=r"^night/broken\.edf: not an EDF or BDF file"):
+        run(comfy, "LoadRecording", file="night/broken.edf")

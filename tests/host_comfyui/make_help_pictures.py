@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.host_comfyui.browser import Node, front_end
+from tests.host_comfyui.browser import Node, chromium, front_end
 from tests.host_comfyui.host import ROOT, Host, new_base, succeeded
 
 ASSETS = ROOT / "web" / "docs" / "assets"
@@ -25,7 +25,7 @@ NOT_RUN = ("blend_conditioning",)  # shows how nodes are connected; the checkpoi
 
 def phantom(**more) -> dict:
     """A simulated recording, as widgets of EEG Phantom."""
-    return {"scenes": "captions", "snr": 1.0, "repeats": 4, "control_after_generate": "fixed"} | more
+    return {"scenes": "captions", "snr": 1.0, "repeats": 4} | more
 
 
 LOADED = ("recording", "SDEEG_LoadRecording", (0, 0, 320, 150), {"file": RECORDING}, {})
@@ -131,7 +131,8 @@ def photograph(host: Host, name: str) -> bytes:
     """Build a graph, run it, and return the PNG of what the canvas shows, as small as it gets without a change."""
     from PIL import Image
 
-    with front_end(host, size=(1500, 1300)) as shown:  # a new one each: it remembers widgets by a node's number
+    # a new one each: it remembers widgets by a node's number
+    with chromium() as browser, front_end(browser, host, size=(1500, 1300)) as shown:
         shown.build(as_nodes(PICTURES[name]))
         if name not in NOT_RUN:
             succeeded(shown.run())

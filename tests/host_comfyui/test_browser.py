@@ -199,7 +199,7 @@ def test_what_the_server_refuses_is_said(page, loader, edf):
 
 
 def test_a_broken_file_is_explained_on_the_node(page, tmp_path):
-    (tmp_path / "broken.edf").write_bytes(b"this is no recording" * 40)
+    (tmp_path / "unreadable.edf").write_bytes(b"this is no recording" * 40)
     built = page.build(
         [
             Node("recording", "SDEEG_LoadRecording", pos=(300, 200)),
@@ -208,9 +208,9 @@ def test_a_broken_file_is_explained_on_the_node(page, tmp_path):
         ]
     )
     page.look_at()
-    page.choose_files(built["recording"]["id"], tmp_path / "broken.edf")
+    page.choose_files(built["recording"]["id"], tmp_path / "unreadable.edf")
     said = failure(page.run())
-    assert "broken.edf" in said
+    assert "unreadable.edf" in said
     assert "Traceback" not in said
     last = page.page.evaluate("() => app.extensionManager.lastExecutionError")
     assert str(last["node_id"]) == built["recording"]["id"]
