@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Every measurement starts from what a host has already loaded, and imports the host's own modules first as stand-ins.
 BEFORE = """
-import asyncio, importlib.util, pathlib, sys, time, types
+import importlib.util, pathlib, sys, time, types
 sys.dont_write_bytecode = False
 root = pathlib.Path({root!r})
 start = time.perf_counter()
@@ -44,27 +44,12 @@ start = time.perf_counter()
 execute("sd-eeg", root / "__init__.py")
 """
 COMFYUI = """
-class Socket:
-    def __init__(self, *args, **options): pass
-Socket.Input = Socket.Output = Socket
-class Io:
-    ComfyNode = NodeOutput = object
-    class Schema:
-        def __init__(self, **options): pass
-    class NumberDisplay:
-        slider = "slider"
-    Combo = String = Int = Float = Clip = Conditioning = Socket
-    Custom = staticmethod(lambda name: Socket)
-class ComfyExtension: pass
-stand_in("comfy_api"); stand_in("comfy_api.v0_0_2", io=Io, ComfyExtension=ComfyExtension)
-stand_in("folder_paths", models_dir={models!r}, folder_names_and_paths={{}}, get_filename_list=lambda kind: [],
-         get_input_directory=lambda: {models!r})
+sys.path.insert(0, str(root))
+from tests.comfy_standin import comfy_modules, load_pack
+sys.path.remove(str(root))
+made = comfy_modules(pathlib.Path({models!r}), pathlib.Path({models!r}))
 start = time.perf_counter()
-async def load():
-    extension = await execute("sd-eeg", root / "__init__.py").comfy_entrypoint()
-    await extension.on_load()
-    return [node.define_schema() for node in await extension.get_node_list()]
-assert len(asyncio.run(load())) >= 3
+assert len(load_pack(made)) >= 12
 """
 A1111 = """
 nothing = lambda *args, **options: None
