@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from .checkpoint import EegEncoder
 from .conditioning import Conditioning, EncodePrompts, condition
 from .selection import Selection, encoder_input, prepared
@@ -57,11 +59,13 @@ def answer(
         raise ValueError(f"no model family {family!r}; known: {', '.join(FAMILIES)}")
     if len(selection) > MAX_ROWS:
         raise ValueError(f"{len(selection)} windows would be as many pictures; select at most {MAX_ROWS}")
-    spaces, report = encoder.spaces, []
+    spaces = encoder.spaces
     text_space, why_no_text = text_head(spaces, family, encode_prompts is not None)
     vision_space, why_no_vision = image_head(spaces, VISION.get(family or "", ()), family, "a CLIP vision output")
     embeds_space, why_no_embeds = image_head(spaces, EMBEDS, None, "IP-Adapter embeds")
     eeg = encoder_input(selection, encoder)
+    with torch.inference_mode():
+        outputs = encoder.eval()(eeg)
     words = tuple(line.strip() for line in prompts.splitlines() if line.strip()) or None
     decoded: dict[str, Conditioning] = {}
     main = "prompts" if text_space is None and "prompts" in spaces else text_space or spaces[0]
@@ -74,6 +78,7 @@ def answer(
             restore_spread=restore_spread,
             prompts=words,
             encode_prompts=encode_prompts,
+            outputs=outputs,
         )
     text = decoded.get(text_space or "")
     if text is not None and family is not None:

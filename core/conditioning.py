@@ -90,6 +90,7 @@ def condition(
     recall: bool = True,
     encode_prompts: EncodePrompts | None = None,
     prompts: Sequence[str] | None = None,
+    outputs: dict[str, Tensor] | None = None,
 ) -> Conditioning:
     """Encode normalised windows and turn one head's output into conditioning.
 
@@ -97,12 +98,12 @@ def condition(
     what was decoded. restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull
     the answer among the training targets (`Head.recall`). encode_prompts: the host's text encoder, needed to turn a
     `prompts` head's weights into a context; without it only weights are returned. prompts: a rewording of the head's
-    prompts, same number and order.
+    prompts, same number and order. outputs: what the encoder gave for `eeg`, where several heads are asked in a row.
 
     Raises ValueError for an unknown space or a rewording that does not match.
     """
     head = encoder.head(space)
-    predicted = encoder.eval()(eeg)[head.config.space]
+    predicted = (encoder.eval()(eeg) if outputs is None else outputs)[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
     confidence = fitted.probability(confidence_score(head, predicted)) if fitted else None
     shared = {"confidence": confidence, "chance": fitted.chance if fitted else None, "space": head.config.space}

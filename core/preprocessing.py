@@ -18,7 +18,7 @@ import numpy as np
 from .montage import map_channels
 from .normaliser import Normaliser, fit_normaliser, normalise
 from .recording import Recording
-from .windows import Windows, cut_windows, select_onsets
+from .windows import Windows, cut_windows, mean_window, select_onsets
 
 __all__ = [
     "Normaliser",
@@ -218,8 +218,7 @@ def windows_of(
         )
     if average:
         clean = np.array([reason is None for reason in windows.reasons])[windows.kept]
-        data = windows.data[clean] if clean.any() else windows.data
-        windows = replace(windows, data=data.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32))
+        windows = replace(windows, data=mean_window(windows.data, clean)[None])
     return replace(windows, data=normalise(windows.data, config, normaliser))
 
 

@@ -182,7 +182,7 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
     float32 (len(selection), n_channels, n_times), filtered and cut by the very functions that training used. Of a
     group, windows over `reject_uv` are left out while any is left. Raises ValueError where a window cannot be cut.
     """
-    from .windows import cut_windows
+    from .windows import cut_windows, mean_window
 
     onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
     windows = cut_windows(prepared(selection.recording, config), onsets, config, keep_rejected=True)
@@ -191,23 +191,20 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
     out = np.empty((len(selection), len(config.ch_names), config.n_times), dtype=np.float32)
     ends = np.cumsum([len(group) for group in selection.groups])
     for number, (first, last) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
-        taken = clean[first:last] if clean[first:last].any() else windows.kept[first:last]
-        if not taken.any():
+        kept = windows.kept[first:last]
+        if not kept.any():
             raise ValueError(_cannot_be_cut(selection, number, windows.reasons, config))
-        found = windows.data[row_of[first:last][taken]]
-        out[number] = found[0] if len(found) == 1 else found.mean(axis=0, dtype=np.float64)
+        out[number] = mean_window(windows.data[row_of[first:last][kept]], clean[first:last][kept])
     return out
 
 
 def encoder_input(selection: Selection, encoder: EegEncoder):
     """Return the selected windows as the normalised tensor (n, channels, times) the encoder takes, on its device."""
-    import torch
+    from .prediction import encode_ready
 
-    from .normaliser import normalise
-
-    eeg = normalise(selected_eeg(selection, encoder.preprocessing), encoder.preprocessing, encoder.normaliser)
     parameter = next(encoder.parameters())
-    return torch.from_numpy(eeg).to(parameter.device, parameter.dtype)
+    eeg = encode_ready(encoder, selected_eeg(selection, encoder.preprocessing))
+    return eeg.to(parameter.device, parameter.dtype)
 
 
 def raw_windows(selection: Selection) -> np.ndarray:

@@ -97,6 +97,14 @@ def window_starts(
     return starts, reasons
 
 
+def mean_window(windows: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Return the mean (n_channels, n_times) float32 of windows (n, n_channels, n_times): of those that are clean (n,)
+    bool, where any is.
+    """
+    chosen = windows[clean] if clean.any() else windows
+    return chosen.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
 def select_onsets(
     recording: Recording,
     config: PreprocessingConfig,

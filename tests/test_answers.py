@@ -108,3 +108,11 @@ def test_more_windows_than_pictures_can_be_made_of_are_refused():
 def test_an_unknown_family_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"no model family 'sd9'.*sdxl-refiner"):
         answer(small_encoder(), select_events(noise_recording()), family="sd9")
+
+
+def test_the_network_runs_once_however_many_heads_are_asked():
+    encoder, runs = small_encoder(head("sd1.text"), head("clip-h.image"), head("clip-g.image")), []
+    encoder.backbone.register_forward_hook(lambda *_: runs.append(1))
+    found = answer(encoder, select_events(noise_recording()), family="sdxl")
+    assert found.vision.space != found.embeds.space
+    assert len(runs) == 1
