@@ -1,9 +1,6 @@
 """Where the nodes find files: encoders in models/eeg_encoders, recordings in the input folder."""
 
-import glob
-import re
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import folder_paths
@@ -84,25 +81,13 @@ def complaint(find: Callable[[str], Path], name: str) -> bool | str:
 
 def content_of(path: Path) -> str:
     """Return a digest of a file and of those that belong to it (.eeg and .vmrk of a .vhdr, .fdt of a .set)."""
-    together = sorted(p for p in path.parent.glob(f"{glob.escape(path.stem)}.*") if p.is_file())
-    states = [(part, part.stat()) for part in together or [path]]
-    # A copy may bring an old modification time along; when the file itself was last changed, nobody can set.
-    return " ".join(_digest(part, now.st_size, now.st_mtime_ns, now.st_ctime_ns) for part, now in states)
+    from ..core.files import digest_of, files_of_set
 
-
-@lru_cache(maxsize=256)
-def _digest(path: Path, size: int, modified_ns: int, changed_ns: int) -> str:
-    from ..core.files import sha256_of
-
-    return sha256_of(path)
+    return " ".join(map(digest_of, files_of_set(path)))
 
 
 def free_encoder_path(filename: str) -> Path:
     """Return a path in models/eeg_encoders that no file has yet; ValueError for a name that leads elsewhere."""
-    stem = filename.strip().removesuffix(".safetensors")
-    if not stem or len(stem) > 100 or stem.startswith(".") or re.search(r'[\\/:*?"<>|\x00-\x1f]', stem):
-        raise ValueError(f"{filename!r} is no file name; use letters, digits, - and _, without a folder")
-    folder = Path(folder_paths.models_dir) / ENCODERS
-    taken = [path.stem for path in folder.glob(f"{glob.escape(stem)}*.safetensors")]
-    names = (stem if not n else f"{stem}-{n + 1}" for n in range(len(taken) + 1))
-    return folder / f"{next(name for name in names if name not in taken)}.safetensors"
+    from ..core.files import free_path
+
+    return free_path(Path(folder_paths.models_dir) / ENCODERS, filename, ".safetensors")

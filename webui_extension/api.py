@@ -4,38 +4,77 @@ import base64
 import binascii
 import hmac
 import json
+from collections.abc import Callable
 from typing import Any
 
-from .settings import encoder_files
+from .host import library, shelf
+from .messages import READABLE, sentence
+from .readings import keep_recording, readings
+
+MAX_JSON = 1 << 20  # bytes beside the recording
 
 
 def add_routes(_interface: Any, app: Any) -> None:
-    """Add our routes to the host's FastAPI app; --api-auth guards only the host's own, so each asks for itself."""
+    """Add our routes to the host's FastAPI app where its API is on.
+
+    --api-auth guards only the host's own routes, so each of ours asks for itself.
+    """
+    from modules import shared
+
+    if not (getattr(shared.cmd_opts, "api", False) or getattr(shared.cmd_opts, "nowebui", False)):
+        return
+    for path, method, answer in (
+        ("/sd-eeg/encoders", "GET", lambda _: library().cards()),
+        ("/sd-eeg/recordings", "POST", lambda given: keep_recording(given, shelf())),
+        ("/sd-eeg/encode", "POST", lambda given: readings(given, shelf(), library())),
+    ):
+        app.add_api_route(path, endpoint(answer), methods=[method], response_model=None)
+
+
+def endpoint(answer: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return the asynchronous function behind a route: it asks for the password, reads JSON, answers JSON.
+
+    401 without the password, 413 for a body that is too large, 422 with the words for what cannot work, 500 for a
+    defect of ours.
+    """
     from fastapi import Request
     from fastapi.responses import JSONResponse
+    from starlette.concurrency import run_in_threadpool
 
-    def encoders(request: Request) -> JSONResponse:
+    def refused(status: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
+        return JSONResponse({"detail": f"sd-eeg: {text}"}, status_code=status, headers=headers)
+
+    async def respond(request: Request) -> JSONResponse:
         if not allowed(request.headers.get("authorization"), accounts()):
-            refusal = {"detail": "sd-eeg: wrong or no name and password (the host runs with --api-auth)"}
-            return JSONResponse(refusal, status_code=401, headers={"WWW-Authenticate": "Basic"})
-        return JSONResponse(list_encoders())
-
-    app.add_api_route("/sd-eeg/encoders", encoders, methods=["GET"], response_model=None)
-
-
-def list_encoders() -> list[dict[str, Any]]:
-    """Return every encoder file's name with its card, or with the reason why it cannot be read."""
-    from ..core.checkpoint import read_header
-
-    found = []
-    for name, path in encoder_files().items():
+            text = "wrong or no name and password (the host runs with --api-auth)"
+            return refused(401, text, {"WWW-Authenticate": "Basic"})
+        given: Any = None
+        if request.method == "POST":
+            largest = shelf().max_bytes * 4 // 3 + MAX_JSON
+            body = bytearray()
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > largest:
+                    return refused(
+                        413, f"the request is larger than {largest >> 20} MiB; put the recording into a folder"
+                    )
+            try:
+                given = json.loads(bytes(body))
+            except ValueError as error:
+                return refused(422, f"the request's body is no JSON: {error}")
+            if not isinstance(given, dict):
+                return refused(422, "the request's body must be a JSON object")
         try:
-            # A card may hold NaN, which JSON cannot: it goes out as null.
-            card = json.loads(json.dumps(read_header(path).get("card")), parse_constant=lambda _: None)
-            found.append({"name": name, "card": card, "error": None})
-        except (ValueError, OSError) as error:
-            found.append({"name": name, "card": None, "error": str(error)})
-    return found
+            return JSONResponse(await run_in_threadpool(answer, given))
+        except READABLE as error:
+            return refused(422, sentence(error))
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()
+            return refused(500, sentence(error))
+
+    return respond
 
 
 def accounts() -> dict[str, str]:

@@ -1,0 +1,175 @@
+"""The fields of a request as gradio components: the accordion and the tab build them here, so they look alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from .gradio_versions import uploaded_files
+from .library import Library
+from .messages import note, shown
+from .recordings import Shelf
+from .request import AVERAGES, CHOOSE, INITS, MODES, NEGATIVES, UNITS, unit_of
+
+MANY_LABELS = 200
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a user interface finds recordings and encoders."""
+
+    shelf: Shelf
+    library: Library
+
+
+def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
+    """Build the upload, the recording's reference, its units, and what was read; returns them by name.
+
+    prefix: of the elements' ids. `connect_recording` makes them act.
+    """
+    with gr.Row():
+        upload = gr.File(
+            label="Upload a recording (EDF, BDF, GDF, BrainVision, EEGLAB, FIF, Muse CSV ...; a set at once)",
+            file_count="multiple",
+            elem_id=f"{prefix}_upload",
+        )
+        with gr.Column():
+            recording = gr.Textbox(
+                "",
+                label="Recording",
+                info="Filled in by an upload; or the name of a file in an allowed folder",
+                elem_id=f"{prefix}_recording",
+            )
+            units = gr.Dropdown(
+                list(UNITS),
+                value=UNITS[0],
+                label="Units of its numbers",
+                elem_id=f"{prefix}_units",
+            )
+    status = gr.HTML("", elem_id=f"{prefix}_recording_status")
+    return {"upload": upload, "recording": recording, "units": units, "status": status}
+
+
+def window_fields(prefix: str) -> dict[str, Any]:
+    """Build what chooses moments of a recording; returns the components by the names of the request's fields."""
+    choose = gr.Radio(list(CHOOSE), value=CHOOSE[0], label="Windows", elem_id=f"{prefix}_choose")
+    with gr.Row():
+        label = gr.Dropdown(
+            [""],
+            value="",
+            label="Events labelled",
+            info="Empty: any event",
+            allow_custom_value=True,
+            elem_id=f"{prefix}_label",
+        )
+        which = gr.Textbox(
+            "", label="Which of them", info="From 0: 0, 3, 5-9; -1 the last; empty: all", elem_id=f"{prefix}_which"
+        )
+        average = gr.Dropdown(
+            list(AVERAGES),
+            value=AVERAGES[0],
+            label="Average",
+            info="Repeats of a label, or all, into one window",
+            elem_id=f"{prefix}_average",
+        )
+        times = gr.Textbox("", label="Times", info="Seconds: 1.5, 3 (for windows by times)", elem_id=f"{prefix}_times")
+    return {"choose": choose, "label": label, "which": which, "average": average, "times": times}
+
+
+def encoder_field(sources: Sources, prefix: str) -> Any:
+    """Build the choice of an encoder; any name can be typed, so that a file put there later needs no restart."""
+    names = sources.library.names()
+    return gr.Dropdown(
+        names,
+        value=names[0] if names else "",
+        label="EEG encoder",
+        info="Files in models/eeg_encoders, and those that come with the extension",
+        allow_custom_value=True,
+        elem_id=f"{prefix}_encoder",
+    )
+
+
+def steering_fields(prefix: str) -> dict[str, Any]:
+    """Build how the EEG acts on the picture; returns the components by the names of the request's fields."""
+    with gr.Row():
+        mode = gr.Radio(
+            list(MODES),
+            value=MODES[0],
+            label="Mode",
+            info="replace: in the prompt's place. blend: between prompt and EEG. add: the prompt, moved by the EEG",
+            elem_id=f"{prefix}_mode",
+        )
+        strength = gr.Slider(
+            0.0,
+            2.0,
+            value=1.0,
+            step=0.05,
+            label="Strength",
+            info="replace: 0 is the train mean. blend: 0 is the prompt, 1 the EEG. add: 0 is the prompt",
+            elem_id=f"{prefix}_strength",
+        )
+    with gr.Row():
+        start = gr.Slider(0.0, 1.0, value=0.0, step=0.05, label="Start", elem_id=f"{prefix}_start")
+        end = gr.Slider(0.0, 1.0, value=1.0, step=0.05, label="End", elem_id=f"{prefix}_end")
+    with gr.Row():
+        fallback = gr.Checkbox(
+            False, label="Fall back to the prompt where the decoder is unsure", elem_id=f"{prefix}_fallback"
+        )
+        negative = gr.Radio(
+            list(NEGATIVES), value=NEGATIVES[0], label="Negative conditioning", elem_id=f"{prefix}_negative"
+        )
+        init = gr.Radio(
+            list(INITS),
+            value=INITS[0],
+            label="Init image from the EEG",
+            info="Needs an encoder with such a head",
+            elem_id=f"{prefix}_init",
+        )
+    prompts = gr.Textbox(
+        "",
+        label="The encoder's prompts, reworded",
+        info="One a line, same number and order; empty: as in the file",
+        lines=3,
+        elem_id=f"{prefix}_prompts",
+    )
+    return {
+        "mode": mode,
+        "strength": strength,
+        "start": start,
+        "end": end,
+        "fallback": fallback,
+        "negative": negative,
+        "init": init,
+        "prompts": prompts,
+    }
+
+
+def connect_recording(sources: Sources, fields: dict[str, Any], label: Any, api_name: Any = None) -> None:
+    """Make an upload fill in the reference, and a reference show what it is and offer its events' labels."""
+    upload, recording, units, status = (fields[name] for name in ("upload", "recording", "units", "status"))
+
+    @shown(2)
+    def keep(value: Any) -> tuple[Any, Any]:
+        files = uploaded_files(value)
+        return (gr.update(), gr.update()) if not files else ("", sources.shelf.keep_files(files))
+
+    def describe_it(reference: str, unit: str) -> tuple[Any, Any]:
+        if not reference.strip():
+            return "", gr.update()
+        return described(sources.shelf, reference, unit)
+
+    upload.change(keep, [upload], [status, recording])
+    recording.change(describe_it, [recording, units], [status, label])
+    units.change(describe_it, [recording, units], [status, label])
+
+
+@shown(2)
+def described(shelf: Shelf, reference: str, units: str) -> tuple[Any, Any]:
+    """Return what was read and inferred of a recording, as HTML, and an update with the labels of its events."""
+    from ..core.recording import describe
+
+    recording = shelf.load(reference, units=unit_of(units))
+    labels = sorted({event.label for event in recording.events})[:MANY_LABELS]
+    return note(describe(recording)), gr.update(choices=["", *labels])

@@ -1,0 +1,82 @@
+"""What a picture says of the EEG it was drawn from, and how a picture's words fill the accordion again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .request import DEFAULTS, FIELDS
+
+if TYPE_CHECKING:
+    from .decoded import Decoded
+
+# The names in infotext; a picture names its recording by content and never says where a file lay.
+NAMES = {
+    "recording": "EEG recording",
+    "encoder": "EEG encoder",
+    "choose": "EEG windows",
+    "label": "EEG label",
+    "which": "EEG which",
+    "average": "EEG average",
+    "times": "EEG times",
+    "mode": "EEG mode",
+    "strength": "EEG strength",
+    "start": "EEG start",
+    "end": "EEG end",
+    "fallback": "EEG fallback",
+    "negative": "EEG negative",
+    "init": "EEG init",
+    "prompts": "EEG prompts",
+    "units": "EEG units",
+}
+ALWAYS = ("recording", "encoder", "choose", "mode", "strength")
+
+
+def version() -> str:
+    """Return the extension's version, from pyproject.toml."""
+    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return next(line.split('"')[1] for line in text.splitlines() if line.startswith("version"))
+
+
+def infotext(decoded: Decoded) -> dict[str, Any]:
+    """Return a job's generation parameters; what differs from picture to picture is a function that the host calls."""
+    request = decoded.request
+    found: dict[str, Any] = {"EEG version": version(), "EEG encoder hash": decoded.encoder_digest}
+    for name in FIELDS:
+        value = decoded.recording_name if name == "recording" else getattr(request, name)
+        if name in ALWAYS or value != DEFAULTS[name]:
+            found[NAMES[name]] = f"{value:g}" if isinstance(value, float) else value
+    found["EEG window"] = lambda index, **_: decoded.window_text(index)
+    found["EEG embedding"] = lambda index, **_: decoded.digest_of(index)
+    return found
+
+
+def remove_infotext(parameters: dict[str, Any]) -> None:
+    """Take our generation parameters out, for a host hands them on from job to job."""
+    for name in ("EEG version", "EEG encoder hash", "EEG window", "EEG embedding", *NAMES.values()):
+        parameters.pop(name, None)
+
+
+def paste_function(name: str) -> Callable[[Mapping[str, str]], Any]:
+    """Return what gives a field's value from a picture's parameters: its default where the picture leaves it out, and
+    None (leave the field alone) where the picture has no EEG.
+    """
+
+    def value(parameters: Mapping[str, str]) -> Any:
+        if NAMES["encoder"] not in parameters:
+            return None
+        given = parameters.get(NAMES[name])
+        default = DEFAULTS[name]
+        if given is None:
+            return default
+        if isinstance(default, bool):
+            return given == "True"
+        return float(given) if isinstance(default, float) else given
+
+    return value
+
+
+def has_eeg(parameters: Mapping[str, str]) -> bool:
+    """Return whether a picture's parameters say that it was drawn with EEG; without, pasting switches it off."""
+    return NAMES["encoder"] in parameters
