@@ -1,5 +1,6 @@
 """Pictures from conditioning through the stock diffusers pipelines, outside any host."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -103,13 +104,14 @@ def generate(
     width: int | None = None,
     height: int | None = None,
     progress=None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw one picture for each decoded window.
 
     conditioning: with a context, and a pooled vector for SDXL. negative: "empty" (the empty prompt) or "train-mean"
     (the encoder's train mean). init_image: (1 or n, 3, H, W) in [0, 1] starts img2img, where `strength` says how much
     is redrawn. seed: window i draws its noise from seed + i, whatever the batch. progress: called with the number of
-    pictures done.
+    pictures done. on_step: called with (done, total) after every step of every batch; what it raises ends the drawing.
 
     Returns pictures (n, 3, H, W) in [0, 1] on the CPU. Raises ValueError naming both shapes where the model cannot
     take the conditioning.
@@ -148,6 +150,8 @@ def generate(
             assert against_pooled is not None
             arguments["pooled_prompt_embeds"] = pooled[rows].to(**place)
             arguments["negative_pooled_prompt_embeds"] = against_pooled.to(**place).expand(len(part), -1)
+        if on_step is not None:
+            arguments["callback_on_step_end"] = _step_reporter(on_step, start // batch, -(-len(context) // batch))
         if init_image is not None:
             arguments |= {"image": init_image.expand(len(context), -1, -1, -1)[rows], "strength": strength}
         elif width or height:
@@ -156,6 +160,16 @@ def generate(
         if progress is not None:
             progress(min(start + batch, len(context)))
     return torch.cat(done).clamp(0, 1)
+
+
+def _step_reporter(on_step: Callable[[int, int], None], done_batches: int, n_batches: int):
+    """Return a callback of a pipeline's steps that counts over all batches."""
+
+    def report(pipeline, step: int, _timestep, _tensors: dict) -> dict:
+        on_step(done_batches * pipeline.num_timesteps + step + 1, n_batches * pipeline.num_timesteps)
+        return {}
+
+    return report
 
 
 def _train_mean(conditioning: Conditioning) -> tuple[Tensor, Tensor | None]:

@@ -45,12 +45,13 @@ class Selection:
     def __len__(self) -> int:
         return len(self.groups)
 
+    def only(self, number: int) -> Selection:
+        """Return the selection of one window alone."""
+        return replace(self, groups=(self.groups[number],), labels=(self.labels[number],))
+
     def one_by_one(self) -> tuple[Selection, ...]:
         """Return a selection for each window."""
-        return tuple(
-            replace(self, groups=(group,), labels=(label,))
-            for group, label in zip(self.groups, self.labels, strict=True)
-        )
+        return tuple(map(self.only, range(len(self))))
 
 
 def select_events(

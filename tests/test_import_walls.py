@@ -18,7 +18,11 @@ MAY_REACH = {  # which of our own folders each may import
 }
 HOSTS = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "nodes", "modules", "gradio", "fastapi"}
 CORE_AT_LOAD = {"torch", "numpy", "safetensors"}
-HOST_SIDE_AT_LOAD = {"comfy_nodes": {"comfy_api", "folder_paths"}, "webui_extension": {"gradio", "modules"}, "scripts": {"sd_eeg"}}
+HOST_SIDE_AT_LOAD = {
+    "comfy_nodes": {"comfy_api", "folder_paths"},
+    "webui_extension": {"gradio", "modules"},
+    "scripts": {"sd_eeg"},
+}
 REFUSED = ("mne", "scipy", "diffusers", "transformers", "matplotlib", "PIL", "gradio", "comfy", "sklearn", "tqdm")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,11 @@ DIGITS = 10
 
 @dataclass(frozen=True)
 class Rows:
-    """What the windows say to one model family; on the device and in the type of the host's conditioning.
+    """What windows say to one model family, at full strength.
 
-    context (n, tokens, width) and pooled (n, width) or None, at full strength. mean_context, mean_pooled: the train
-    mean (1, ...). share: how far each window is trusted (n,), None where the fallback is off. digests: of each window's
-    tensors, as pictures name them.
+    context (n, tokens, width) and pooled (n, width) or None. mean_context, mean_pooled: the train mean (1, ...). share:
+    how far each window is trusted (n,), None where the fallback is off. digest: of a single window's tensors, as
+    pictures name them.
     """
 
     context: Tensor
@@ -36,45 +36,91 @@ class Rows:
     mean_context: Tensor
     mean_pooled: Tensor | None
     share: Tensor | None
-    digests: tuple[str, ...]
-    report: str
+    digest: str = ""
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Rows:
         """Return the rows on another device and in another type."""
-        tensors = (self.context, self.pooled, self.mean_context, self.mean_pooled)
-        moved = [None if one is None else one.to(device, dtype) for one in tensors]
+
+        def moved(one: Tensor | None) -> Any:
+            return None if one is None else one.to(device, dtype)
+
         share = None if self.share is None else self.share.to(device)
-        return Rows(moved[0], moved[1], moved[2], moved[3], share, self.digests, self.report)  # type: ignore[arg-type]
+        means = moved(self.mean_context), moved(self.mean_pooled)
+        return Rows(moved(self.context), moved(self.pooled), *means, share, self.digest)
+
+
+def stacked(rows: Sequence[Rows]) -> Rows:
+    """Return rows of single windows as one; the digest is left out."""
+    import torch
+
+    def together(parts: list[Any]) -> Any:
+        return None if parts[0] is None else torch.cat(parts)
+
+    return Rows(
+        torch.cat([one.context for one in rows]),
+        together([one.pooled for one in rows]),
+        rows[0].mean_context,
+        rows[0].mean_pooled,
+        together([one.share for one in rows]),
+    )
+
+
+def remembered(encode: EncodePrompts) -> EncodePrompts:
+    """Return a text encoder that encodes the same prompts once."""
+    known: dict[tuple[str, ...], Any] = {}
+
+    def encode_once(prompts: list[str]) -> Any:
+        if tuple(prompts) not in known:
+            known[tuple(prompts)] = encode(prompts)
+        return known[tuple(prompts)]
+
+    return encode_once
 
 
 @dataclass(eq=False)
 class Decoded:
-    """A request with what it names, loaded; `rows` holds what was decoded so far, by model family."""
+    """A request with what it names, loaded. Windows are decoded one by one, when a picture of theirs is due.
+
+    One by one, for a window must give the same numbers, and the same digest, whatever else is drawn beside it. `kept`
+    holds what was decoded so far, `sampled` what the sampler uses, `digests` each window's for the first model, whose
+    family is `family`. `failure`: what went wrong inside the sampler.
+    """
 
     request: EegRequest
     selection: Selection
     encoder: EegEncoder
     recording_name: str
     encoder_digest: str
-    rows: dict[str, Rows] = field(default_factory=dict)
-    digests: tuple[str, ...] = ()
+    kept: dict[tuple[str, int], Rows] = field(default_factory=dict)
+    sampled: dict[Any, Rows] = field(default_factory=dict)
+    digests: dict[int, str] = field(default_factory=dict)
+    family: str | None = None
     failure: Exception | None = None
+    encoded: dict[str, EncodePrompts] = field(default_factory=dict)
 
-    def rows_for(self, family: str, encode_prompts: Callable[[], EncodePrompts]) -> Rows:
-        """Return what the windows say to a family, decoded at most once for each.
+    def rows_for(self, family: str, windows: Sequence[int], encode_prompts: Callable[[], EncodePrompts]) -> Rows:
+        """Return what the windows say to a family, a row for each, decoded at most once for each.
 
-        Raises ValueError where the encoder has no head for it, naming both.
+        Raises ValueError where the encoder has no head for the family, or a window cannot be cut.
         """
-        if family not in self.rows:
-            self.rows[family] = self._decode(family, encode_prompts())
-        return self.rows[family]
+        if family not in self.encoded:
+            self.encoded[family] = remembered(encode_prompts())
+        for window in windows:
+            if (family, window) not in self.kept:
+                self.kept[family, window] = self._decode(family, window)
+                self.digests.setdefault(window, self.kept[family, window].digest)
+        return stacked([self.kept[family, window] for window in windows])
 
-    def _decode(self, family: str, encode_prompts: EncodePrompts) -> Rows:
+    def _decode(self, family: str, window: int) -> Rows:
         from ..core.answers import answer
         from ..core.confidence import confidence_share
 
         found = answer(
-            self.encoder, self.selection, family=family, prompts=self.request.prompts, encode_prompts=encode_prompts
+            self.encoder,
+            self.selection.only(window),
+            family=family,
+            prompts=self.request.prompts,
+            encode_prompts=self.encoded[family],
         )
         if found.text is None:
             raise ValueError(found.why_no_text)
@@ -90,11 +136,8 @@ class Decoded:
                     "switch off the fallback to the prompt, or load a calibrated encoder"
                 )
             share = confidence_share(text.confidence, text.chance or 0.0).to(text.context.device)
-        digests = tuple(
-            digest_of_row(row, None if text.pooled is None else text.pooled[number])
-            for number, row in enumerate(text.context)
-        )
-        return Rows(text.context, text.pooled, mean.context, mean.pooled, share, digests, found.report)
+        digest = digest_of_row(text.context[0], None if text.pooled is None else text.pooled[0])
+        return Rows(text.context, text.pooled, mean.context, mean.pooled, share, digest)
 
     def window_of(self, picture: int) -> int:
         """Return which window a picture draws: the first picture the first one, and again from the start."""
@@ -113,7 +156,7 @@ class Decoded:
 
     def digest_of(self, picture: int) -> str | None:
         """Return the digest of what a picture was drawn from, None before anything was decoded."""
-        return self.digests[self.window_of(picture)] if self.digests else None
+        return self.digests.get(self.window_of(picture))
 
     def init_picture(self, picture: int) -> Any:
         """Return what img2img starts from: a saliency picture as a PIL image, or a latent (4, h, w) tensor.
@@ -122,8 +165,7 @@ class Decoded:
         """
         from ..core.init_images import init_picture
 
-        window = self.selection.one_by_one()[self.window_of(picture)]
-        return init_picture(self.encoder, window, self.request.init)
+        return init_picture(self.encoder, self.selection.only(self.window_of(picture)), self.request.init)
 
 
 def load_decoded(request: EegRequest, shelf: Shelf, library: Library) -> Decoded:
@@ -143,7 +185,7 @@ def load_decoded(request: EegRequest, shelf: Shelf, library: Library) -> Decoded
         selection = select_events(recording, request.label, request.which, request.average)
     if request.init != "none":
         check_init(encoder, request.init)
-    encoder_input(selection, encoder)  # what does not fit is said before the model works
+    encoder_input(selection.only(0), encoder)  # what does not fit is said before the model works
     name = shelf.reference(shelf.find(request.recording))
     return Decoded(request, selection, encoder, name, library.digest(request.encoder))
 

@@ -40,32 +40,36 @@ def act(params: Any, p: Any, decoded: Decoded) -> None:
     done = params.sampling_step / max(params.total_sampling_steps, 1)
     if not (request.start <= done < request.end or request.end == 1 <= done):
         return
-    context, _ = parts_of(params.text_cond)
-    rows = rows_on(p, decoded, params.text_cond, context)
+    parts = parts_per_picture(p, len(parts_of(params.text_cond)[0]))
+    rows = rows_on(p, decoded, params.text_cond, windows_of_batch(p, decoded, len(parts)))
     if rows is None:
         return
-    parts = parts_per_picture(p, len(context))
-    first = p.iteration * p.batch_size
-    windows = [decoded.window_of(first + number) for number in range(len(parts))]
-    params.text_cond = steered(params.text_cond, rows, windows, parts, request.mode, request.strength)
+    params.text_cond = steered(params.text_cond, rows, parts, request.mode, request.strength)
     if request.negative == "train mean" and params.text_uncond is not None:
         params.text_uncond = with_parts(params.text_uncond, *train_mean(params.text_uncond, rows))
 
 
-def rows_on(p: Any, decoded: Decoded, cond: Any, context: Tensor) -> Rows | None:
-    """Return what was decoded for the model that samples now, on its device and in its type.
+def windows_of_batch(p: Any, decoded: Decoded, n_pictures: int) -> tuple[int, ...]:
+    """Return which window each picture of the present batch draws."""
+    first = p.iteration * p.batch_size
+    return tuple(decoded.window_of(first + number) for number in range(n_pictures))
+
+
+def rows_on(p: Any, decoded: Decoded, cond: Any, windows: tuple[int, ...]) -> Rows | None:
+    """Return what was decoded of a batch's windows for the model that samples now, on its device and in its type.
 
     A refiner, or another checkpoint for hires, may be of a family that the encoder has no head for: then the prompt
     alone acts from there on, which a comment under the picture says.
     """
     try:
-        family = family_of(cond)
-        key = f"{family} {context.device} {context.dtype}"
-        if key not in decoded.rows:
-            decoded.rows[key] = decoded.rows_for(family, prompt_encoder(p)).to(context.device, context.dtype)
-        return decoded.rows[key]
+        context, _ = parts_of(cond)
+        key = (context.shape[-1], context.device, context.dtype, windows)
+        if key not in decoded.sampled:
+            rows = decoded.rows_for(family_of(cond), windows, prompt_encoder(p))
+            decoded.sampled = {key: rows.to(context.device, context.dtype)}
+        return decoded.sampled[key]
     except ValueError as error:
-        if not decoded.rows:
+        if not decoded.kept:
             raise  # not even the first model can be steered
         p.comment(f"The EEG did not act in the second model, which drew from the prompt: {error}")
         return None
@@ -78,11 +82,11 @@ def parts_per_picture(p: Any, n_rows: int) -> list[int]:
     return parts if sum(parts) == n_rows else [1] * n_rows
 
 
-def steered(cond: Any, rows: Rows, windows: list[int], parts: list[int], mode: str, strength: float) -> Any:
+def steered(cond: Any, rows: Rows, parts: list[int], mode: str, strength: float) -> Any:
     """Return the conditioning of a step, each picture's first AND part steered by its window; the others stay.
 
-    cond: a tensor (rows, tokens, width), or a mapping with `crossattn` and `vector`. windows: one a picture. parts: how
-    many rows each picture has. Returns a new object of the same kind.
+    cond: a tensor (rows, tokens, width), or a mapping with `crossattn` and `vector`. rows: one a picture. parts: how
+    many rows of `cond` each picture has. Returns a new object of the same kind.
     """
     import torch
 
@@ -90,8 +94,7 @@ def steered(cond: Any, rows: Rows, windows: list[int], parts: list[int], mode: s
     from ..core.steering import steer
 
     context, vector = parts_of(cond)
-    eeg, pooled = rows.context[windows], None if rows.pooled is None else rows.pooled[windows]
-    share = None if rows.share is None else rows.share[windows]
+    eeg, pooled, share = rows.context, rows.pooled, rows.share
     firsts = [sum(parts[:number]) for number in range(len(parts))]
     alone = len(firsts) == len(context)
     text = context if alone else context[firsts]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .denoising import STATE, first_cond
+from .denoising import STATE, first_cond, windows_of_batch
 from .host import decode_latent, family_of, prompt_encoder
 from .infotext import infotext, remove_infotext
 from .messages import sentence
@@ -78,11 +78,12 @@ def decode_after(p: Any, plain: Callable[..., Any], decoded: Decoded) -> None:
     """Set the prompts' conditioning up, then decode for the family that it shows."""
     plain()
     try:
-        rows = decoded.rows_for(family_of(first_cond(p)), prompt_encoder(p))
+        family, windows = family_of(first_cond(p)), windows_of_batch(p, decoded, len(p.c.batch))
+        decoded.family = decoded.family or family
+        if family == decoded.family:  # a refiner's comes later; `denoising.rows_on` says where it has no head
+            decoded.rows_for(family, windows, prompt_encoder(p))
     except Exception as error:
         raise ValueError(f"EEG conditioning: {sentence(error)}") from error
-    # A refiner sets conditionings up once more; the picture is named by what it began with.
-    decoded.digests = decoded.digests or rows.digests
 
 
 def fail_after(plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:

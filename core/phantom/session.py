@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..recording import Recording
+from ..selection import Selection
 from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes, draw, split_scenes
 
 WORLD = Path(__file__).resolve().parents[2] / "assets" / "phantom"
@@ -117,6 +118,18 @@ def show(
     )
     distinct = tuple(dict.fromkeys(scenes))
     return Sitting(replace(recording, events=events), tuple(draw(scene) for scene in distinct), distinct)
+
+
+def pictures_shown(selection: Selection) -> list[np.ndarray | None]:
+    """Return the scene (64, 64, 3) that each selected window of a simulated recording is labelled with, uint8.
+
+    None for a window whose label names no scene; only None for a recording that was not simulated, whatever its labels.
+    """
+    notes = selection.recording.source.get("notes", ())
+    if not any("simulated" in str(note) for note in notes):
+        return [None] * len(selection)
+    known = {name: scene for scene in all_scenes() for name in (scene.caption, scene.id)}
+    return [draw(known[label]) if label in known else None for label in selection.labels]
 
 
 def _vocabulary() -> str:
