@@ -175,19 +175,27 @@ def load_decoded(request: EegRequest, shelf: Shelf, library: Library) -> Decoded
     an init image that the encoder has no head for.
     """
     from ..core.init_images import check_init
-    from ..core.selection import encoder_input, parse_times, select_events, select_times
+    from ..core.selection import encoder_input
 
     encoder = library.load(request.encoder)
-    recording = shelf.load(request.recording, units=unit_of(request.units))
-    if request.choose == "times":
-        selection = select_times(recording, parse_times(request.times))
-    else:
-        selection = select_events(recording, request.label, request.which, request.average)
+    selection = chosen_windows(request, shelf)
     if request.init != "none":
         check_init(encoder, request.init)
     encoder_input(selection.only(0), encoder)  # what does not fit is said before the model works
     name = shelf.reference(shelf.find(request.recording))
     return Decoded(request, selection, encoder, name, library.digest(request.encoder))
+
+
+def chosen_windows(request: EegRequest, shelf: Shelf) -> Selection:
+    """Return the windows that a request chooses of its recording; raises FileNotFoundError or ValueError as reading
+    and choosing do.
+    """
+    from ..core.selection import parse_times, select_events, select_times
+
+    recording = shelf.load(request.recording, units=unit_of(request.units))
+    if request.choose == "times":
+        return select_times(recording, parse_times(request.times))
+    return select_events(recording, request.label, request.which, request.average)
 
 
 def digest_of_row(context: Tensor, pooled: Tensor | None = None) -> str:

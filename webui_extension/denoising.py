@@ -37,7 +37,7 @@ def on_cfg_denoiser(params: Any) -> None:
 def act(params: Any, p: Any, decoded: Decoded) -> None:
     """Steer this step's conditioning, where the request wants the EEG to act in it."""
     request = decoded.request
-    done = params.sampling_step / max(params.total_sampling_steps, 1)
+    done = part_done(params)
     if not (request.start <= done < request.end or request.end == 1 <= done):
         return
     parts = parts_per_picture(p, len(parts_of(params.text_cond)[0]))
@@ -47,6 +47,18 @@ def act(params: Any, p: Any, decoded: Decoded) -> None:
     params.text_cond = steered(params.text_cond, rows, parts, request.mode, request.strength)
     if request.negative == "train mean" and params.text_uncond is not None:
         params.text_uncond = with_parts(params.text_uncond, *train_mean(params.text_uncond, rows))
+
+
+def part_done(params: Any) -> float:
+    """Return which part of the sampling lies behind, 0 at the first step.
+
+    The denoiser counts its own calls, two a step in second-order samplers; the host's `sampling_step` is set after a
+    step, so it says 0 twice.
+    """
+    step, total = getattr(params.denoiser, "step", None), getattr(params.denoiser, "total_steps", None)
+    if step is None or not total:
+        step, total = params.sampling_step, params.total_sampling_steps
+    return step / max(total, 1)
 
 
 def windows_of_batch(p: Any, decoded: Decoded, n_pictures: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from .recordings import Shelf
 from .request import AVERAGES, CHOOSE, INITS, MODES, NEGATIVES, UNITS, unit_of
 
 MANY_LABELS = 200
+FINER = ("start", "end", "fallback", "negative", "init", "prompts")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
         upload = gr.File(
             label="Upload a recording (EDF, BDF, GDF, BrainVision, EEGLAB, FIF, Muse CSV ...; a set at once)",
             file_count="multiple",
+            height=150,
             elem_id=f"{prefix}_upload",
         )
         with gr.Column():
@@ -63,9 +66,14 @@ def window_fields(prefix: str) -> dict[str, Any]:
             info="Empty: any event",
             allow_custom_value=True,
             elem_id=f"{prefix}_label",
+            min_width=120,
         )
         which = gr.Textbox(
-            "", label="Which of them", info="From 0: 0, 3, 5-9; -1 the last; empty: all", elem_id=f"{prefix}_which"
+            "",
+            label="Which of them",
+            info="From 0: 0, 3, 5-9; -1 the last; empty: all",
+            elem_id=f"{prefix}_which",
+            min_width=120,
         )
         average = gr.Dropdown(
             list(AVERAGES),
@@ -73,8 +81,11 @@ def window_fields(prefix: str) -> dict[str, Any]:
             label="Average",
             info="Repeats of a label, or all, into one window",
             elem_id=f"{prefix}_average",
+            min_width=120,
         )
-        times = gr.Textbox("", label="Times", info="Seconds: 1.5, 3 (for windows by times)", elem_id=f"{prefix}_times")
+        times = gr.Textbox(
+            "", label="Times", info="Seconds: 1.5, 3 (for windows by times)", elem_id=f"{prefix}_times", min_width=120
+        )
     return {"choose": choose, "label": label, "which": which, "average": average, "times": times}
 
 
@@ -93,6 +104,11 @@ def encoder_field(sources: Sources, prefix: str) -> Any:
 
 def steering_fields(prefix: str) -> dict[str, Any]:
     """Build how the EEG acts on the picture; returns the components by the names of the request's fields."""
+    return {**mode_fields(prefix), **finer_fields(prefix)}
+
+
+def mode_fields(prefix: str) -> dict[str, Any]:
+    """Build how the EEG acts on the prompt, and how much."""
     with gr.Row():
         mode = gr.Radio(
             list(MODES),
@@ -110,15 +126,32 @@ def steering_fields(prefix: str) -> dict[str, Any]:
             info="replace: 0 is the train mean. blend: 0 is the prompt, 1 the EEG. add: 0 is the prompt",
             elem_id=f"{prefix}_strength",
         )
+    return {"mode": mode, "strength": strength}
+
+
+def finer_fields(prefix: str, wanted: Sequence[str] = FINER) -> dict[str, Any]:
+    """Build when the EEG acts, what stands against it and what else is rarely changed.
+
+    wanted: which of them are seen; what nobody can act on is not shown.
+    """
     with gr.Row():
-        start = gr.Slider(0.0, 1.0, value=0.0, step=0.05, label="Start", elem_id=f"{prefix}_start")
-        end = gr.Slider(0.0, 1.0, value=1.0, step=0.05, label="End", elem_id=f"{prefix}_end")
+        start = gr.Slider(
+            0.0, 1.0, value=0.0, step=0.05, label="Start", elem_id=f"{prefix}_start", visible="start" in wanted
+        )
+        end = gr.Slider(0.0, 1.0, value=1.0, step=0.05, label="End", elem_id=f"{prefix}_end", visible="end" in wanted)
     with gr.Row():
         fallback = gr.Checkbox(
-            False, label="Fall back to the prompt where the decoder is unsure", elem_id=f"{prefix}_fallback"
+            False,
+            label="Fall back to the prompt where the decoder is unsure",
+            elem_id=f"{prefix}_fallback",
+            visible="fallback" in wanted,
         )
         negative = gr.Radio(
-            list(NEGATIVES), value=NEGATIVES[0], label="Negative conditioning", elem_id=f"{prefix}_negative"
+            list(NEGATIVES),
+            value=NEGATIVES[0],
+            label="Negative conditioning",
+            elem_id=f"{prefix}_negative",
+            visible="negative" in wanted,
         )
         init = gr.Radio(
             list(INITS),
@@ -126,6 +159,7 @@ def steering_fields(prefix: str) -> dict[str, Any]:
             label="Init image from the EEG",
             info="Needs an encoder with such a head",
             elem_id=f"{prefix}_init",
+            visible="init" in wanted,
         )
     prompts = gr.Textbox(
         "",
@@ -133,10 +167,9 @@ def steering_fields(prefix: str) -> dict[str, Any]:
         info="One a line, same number and order; empty: as in the file",
         lines=3,
         elem_id=f"{prefix}_prompts",
+        visible="prompts" in wanted,
     )
     return {
-        "mode": mode,
-        "strength": strength,
         "start": start,
         "end": end,
         "fallback": fallback,

@@ -36,3 +36,8 @@ def upload_folders() -> tuple[Path, ...]:
 def js(code: str) -> dict[str, str]:
     """Return the keyword argument that runs JavaScript with an event: `_js` in gradio 3, `js` later."""
     return {"_js" if major() < 4 else "js": code}
+
+
+def at_once(pages: int = 8) -> dict[str, int]:
+    """Return the keyword argument that lets an event run for several pages at a time; gradio 3 always does."""
+    return {} if major() < 4 else {"concurrency_limit": pages}

@@ -1,0 +1,66 @@
+"""The encoder library: which files there are, and the card of each."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+
+from .fields import Sources
+from .library import Library
+from .messages import note, shown
+
+
+def build_library(sources: Sources, choices: list[Any], prefix: str) -> tuple[Any, Any]:
+    """Build the list, the card of one encoder, and a button that looks for files again.
+
+    choices: further dropdowns of encoders, which are refreshed with it. Returns the list and the choice of a card,
+    which a training that saves a file renews.
+    """
+    names = sources.library.names()
+    with gr.Row():
+        chosen = gr.Dropdown(names, value=names[0] if names else None, label="Card of", elem_id=f"{prefix}_chosen")
+        refresh = gr.Button("Look for files again", elem_id=f"{prefix}_refresh", min_width=160, scale=0)
+    card = gr.HTML("", elem_id=f"{prefix}_card_status")
+    listed = gr.HTML(cards_table(sources.library), elem_id=f"{prefix}_listed")
+
+    def show_card(name: str | None) -> str:
+        return card_of(sources.library, name or "")
+
+    def look_again() -> list[Any]:
+        again = gr.update(choices=sources.library.names())
+        return [cards_table(sources.library), again, *[again for _ in choices]]
+
+    chosen.change(show_card, [chosen], [card], show_progress="hidden")
+    refresh.click(look_again, [], [listed, chosen, *choices], show_progress="hidden")
+    return listed, chosen
+
+
+@shown(1)
+def card_of(library: Library, name: str) -> str:
+    """Return an encoder's card as HTML; what is wrong with its file stands there instead."""
+    return note(library.load(name).card_text()) if name else ""
+
+
+def cards_table(library: Library) -> str:
+    """Return every encoder file with what its card says first, as a table in HTML."""
+    rows = []
+    for one in library.cards():
+        card = one["card"] or {}
+        simulated = '<span class="sd-eeg-simulated">simulated</span>' if card.get("simulated") else ""
+        if one["error"]:
+            said = f'<div class="sd-eeg-alert" role="alert">{html.escape(one["error"])}</div>'
+        else:
+            said = html.escape(str(card.get("summary") or card.get("data") or ""))
+        metrics = card.get("metrics")
+        first = next(iter(metrics.items()), None) if isinstance(metrics, dict) else None
+        score = "" if first is None else html.escape(f"{first[0]}: {first[1]}")
+        name = f"<b>{html.escape(str(card.get('name', '')))}</b> {simulated}<small>{html.escape(one['name'])}</small>"
+        rows.append(f"<tr><td>{name}</td><td>{said}</td><td>{score}</td></tr>")
+    if not rows:
+        return note("No encoders yet: train one, or put .safetensors files into " + str(library.folders[0]))
+    return (
+        '<div class="sd-eeg-scroll"><table class="sd-eeg-table"><thead><tr><th>Encoder</th><th>What it is</th>'
+        f"<th>Its score</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
