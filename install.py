@@ -2,6 +2,7 @@
 
 python install.py                     what ComfyUI and AUTOMATIC1111 run: add what requirements.txt lists and is missing
 python install.py demo [--out DIR]    make .venv, train an encoder on the phantom, draw what it decodes (runs/demo)
+python install.py app [ARGUMENT ..]   make .venv and open the EEG tab on its own (webui_extension/standalone.py)
 python install.py test [ARGUMENT ..]  make .venv with the test extras and run the test suite (arguments go to pytest)
 """
 
@@ -133,7 +134,7 @@ def last_words(done: "subprocess.CompletedProcess[str]") -> str:
     return (errors or lines or [f"exit status {done.returncode}"])[-1]
 
 
-# The project's own environment: demo and test
+# The project's own environment: demo, app and test
 
 
 def demo(arguments: list[str]) -> int:
@@ -154,6 +155,11 @@ def demo(arguments: list[str]) -> int:
     return make_venv("demo") or run_in_venv(["trainer/demo.py", "--out", str(out), *rest])
 
 
+def app(arguments: list[str]) -> int:
+    """Make the environment and serve the EEG tab without a host; paths in the arguments count from here."""
+    return make_venv("app") or run_in_venv([str(ROOT / "webui_extension" / "standalone.py"), *arguments], Path.cwd())
+
+
 def test(arguments: list[str]) -> int:
     """Make the environment with the test extras and run pytest in the repository's root."""
     return make_venv("test") or run_in_venv(["-m", "pytest", *arguments])
@@ -170,9 +176,9 @@ def venv_environ() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in hidden} | {"PYTHONUTF8": "1"}
 
 
-def run_in_venv(arguments: list[str]) -> int:
-    """Run the environment's interpreter in the repository's root and return its exit status."""
-    return subprocess.run([str(venv_python()), *arguments], cwd=ROOT, env=venv_environ()).returncode
+def run_in_venv(arguments: list[str], folder: Path = ROOT) -> int:
+    """Run the environment's interpreter in a folder, by default the repository's root; returns its exit status."""
+    return subprocess.run([str(venv_python()), *arguments], cwd=folder, env=venv_environ()).returncode
 
 
 def make_venv(extra: str) -> int:
@@ -296,7 +302,7 @@ def string_list(text: str, name: str) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the command that the arguments name and return the exit status."""
-    commands = {"demo": demo, "test": test}
+    commands = {"demo": demo, "app": app, "test": test}
     if not arguments:
         return install_into_host()
     if arguments[0] not in commands:

@@ -351,10 +351,11 @@ class Host:
         return importlib.import_module(f"{OURS}.{name}")
 
     def run_script(self) -> None:
-        """Run scripts/sd_eeg.py, as the start and every "Reload UI" do."""
+        """Run scripts/sd_eeg.py and announce the interface, as the start and every "Reload UI" do."""
         scripts: Any = self.scripts
         scripts.scripts_data[:] = [data for data in scripts.scripts_data if data.script_class.__name__ != "EegScript"]
         scripts.load(ROOT / "scripts" / "sd_eeg.py", ROOT)
+        self.callbacks.call("before_ui")
         self.runners.clear()
 
     def runner(self, is_img2img: bool) -> tuple[ScriptRunner, list[Any]]:
@@ -370,6 +371,8 @@ class Host:
         kind = "StableDiffusionProcessingImg2Img" if img2img else "StableDiffusionProcessingTxt2Img"
         p = getattr(self.processing, kind)(**fields)
         first = runner.script("EEG conditioning").args_from
+        if self.forge and getattr(p, "enable_hr", False):
+            p.hr_additional_modules = ["Use same choices"]  # as its user interface has it
         p.scripts = runner
         p.script_args = [*defaults[:first], *args, *defaults[first + len(args) :]]
         return p

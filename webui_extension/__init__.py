@@ -2,7 +2,19 @@
 
 
 def register_callbacks() -> None:
-    """Register settings, tab, routes, grid axes and the sampler's hook; running it again doubles nothing."""
+    """Register what registers the rest just before the host builds its interface; running it again doubles nothing.
+
+    The host looks through the whole call stack for each callback, which while a script is being imported takes up to
+    40 ms: so one is registered now, and the others from there.
+    """
+    from modules import script_callbacks
+
+    script_callbacks.remove_callbacks_for_function(before_ui)
+    script_callbacks.on_before_ui(before_ui)
+
+
+def before_ui() -> None:
+    """Register settings, tab, routes and the sampler's hook, and add our axes to the host's grid."""
     from modules import script_callbacks
 
     from .api import add_routes
@@ -15,8 +27,8 @@ def register_callbacks() -> None:
         (script_callbacks.on_ui_settings, add_settings),
         (script_callbacks.on_ui_tabs, add_tab),
         (script_callbacks.on_app_started, add_routes),
-        (script_callbacks.on_before_ui, add_axes),
         (script_callbacks.on_cfg_denoiser, on_cfg_denoiser),
     ):
         script_callbacks.remove_callbacks_for_function(callback)
         register(callback)
+    add_axes()

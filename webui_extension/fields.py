@@ -35,7 +35,7 @@ def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
         upload = gr.File(
             label="Upload a recording (EDF, BDF, GDF, BrainVision, EEGLAB, FIF, Muse CSV ...; a set at once)",
             file_count="multiple",
-            height=150,
+            height=170,
             elem_id=f"{prefix}_upload",
         )
         with gr.Column():
@@ -116,6 +116,7 @@ def mode_fields(prefix: str) -> dict[str, Any]:
             label="Mode",
             info="replace: in the prompt's place. blend: between prompt and EEG. add: the prompt, moved by the EEG",
             elem_id=f"{prefix}_mode",
+            scale=3,
         )
         strength = gr.Slider(
             0.0,
@@ -125,6 +126,7 @@ def mode_fields(prefix: str) -> dict[str, Any]:
             label="Strength",
             info="replace: 0 is the train mean. blend: 0 is the prompt, 1 the EEG. add: 0 is the prompt",
             elem_id=f"{prefix}_strength",
+            scale=2,
         )
     return {"mode": mode, "strength": strength}
 

@@ -38,6 +38,11 @@ def js(code: str) -> dict[str, str]:
     return {"_js" if major() < 4 else "js": code}
 
 
+def lossless() -> dict[str, str]:
+    """Return the keyword argument that keeps a gallery's pictures as PNG; gradio 3 always does."""
+    return {} if major() < 4 else {"format": "png"}
+
+
 def at_once(pages: int = 8) -> dict[str, int]:
     """Return the keyword argument that lets an event run for several pages at a time; gradio 3 always does."""
     return {} if major() < 4 else {"concurrency_limit": pages}

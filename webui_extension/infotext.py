@@ -47,9 +47,19 @@ def infotext(decoded: Decoded) -> dict[str, Any]:
         value = decoded.recording_name if name == "recording" else getattr(request, name)
         if name in ALWAYS or value != DEFAULTS[name]:
             found[NAMES[name]] = f"{value:g}" if isinstance(value, float) else value
-    found["EEG window"] = lambda index, **_: decoded.window_text(index)
-    found["EEG embedding"] = lambda index, **_: decoded.digest_of(index)
+    found["EEG window"] = lambda **given: decoded.window_text(picture_of(**given))
+    found["EEG embedding"] = lambda **given: decoded.digest_of(picture_of(**given))
     return found
+
+
+def picture_of(p: Any, index: int, all_seeds: Any = None, use_main_prompt: bool = False, **_: Any) -> int:
+    """Return which picture of the job the host asks about.
+
+    While it draws, the host hands on the lists of the present batch, and `index` counts from that batch's first; once
+    all is drawn, the lists are the whole job's. A grid of all pictures is named by the job's first.
+    """
+    in_batch = not use_main_prompt and all_seeds is not None and all_seeds is getattr(p, "seeds", None)
+    return p.iteration * p.batch_size + index if in_batch else index
 
 
 def remove_infotext(parameters: dict[str, Any]) -> None:

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from .decoded import Decoded
 
 HOOKED = ("init", "setup_conds", "sample")
+STOPPED = "_sd_eeg_stopped"  # on the processing object: the words that end this job
 
 
 def release(p: Any) -> None:
     """Take our replacements off a processing object, and its EEG; another extension's stay.
 
-    Hosts copy and reuse these objects (grids, loops), so a job may arrive with those of the job before.
+    Hosts copy and reuse these objects (grids, loops), so a job may arrive with those of the job before. Where another
+    extension's replacement lies around ours, ours stays, but does nothing without the state that it was made for.
     """
     setattr(p, STATE, None)
+    setattr(p, STOPPED, None)
     remove_infotext(p.extra_generation_params)
     for name in HOOKED:
         found = p.__dict__.get(name)
@@ -53,13 +56,16 @@ def stop(p: Any, error: BaseException) -> None:
     """Let the job end with the error's words as soon as the host gets to it."""
     text = f"EEG conditioning: {sentence(error)}"
 
-    def make(_plain: Callable[..., Any]) -> Callable[..., Any]:
-        def fail(*_args: Any, **_kwargs: Any) -> Any:
-            raise ValueError(text)
+    def make(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def fail(*args: Any, **kwargs: Any) -> Any:
+            if getattr(p, STOPPED, None) is text:
+                raise ValueError(text)
+            return plain(*args, **kwargs)
 
         return fail
 
     release(p)
+    setattr(p, STOPPED, text)
     for name in ("init", "setup_conds"):
         replace_method(p, name, make)
 
@@ -68,15 +74,27 @@ def attach(p: Any, decoded: Decoded) -> None:
     """Let a job be conditioned on the EEG; `on_cfg_denoiser` finds it on the processing object."""
     setattr(p, STATE, decoded)
     p.extra_generation_params.update(infotext(decoded))
-    replace_method(p, "setup_conds", lambda plain: lambda: decode_after(p, plain, decoded))
-    replace_method(p, "sample", lambda plain: lambda *args, **kwargs: fail_after(plain, decoded, args, kwargs))
+
+    def replace(name: str, ours: Callable[..., Any]) -> None:
+        def make(plain: Callable[..., Any]) -> Callable[..., Any]:
+            def act(*args: Any, **kwargs: Any) -> Any:
+                if getattr(p, STATE, None) is not decoded:
+                    return plain(*args, **kwargs)
+                return ours(p, plain, decoded, args, kwargs)
+
+            return act
+
+        replace_method(p, name, make)
+
+    replace("setup_conds", decode_after)
+    replace("sample", fail_after)
     if decoded.request.init != "none":
-        replace_method(p, "init", lambda plain: lambda *args, **kwargs: init_from_eeg(p, plain, decoded, args, kwargs))
+        replace("init", init_from_eeg)
 
 
-def decode_after(p: Any, plain: Callable[..., Any], decoded: Decoded) -> None:
+def decode_after(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> None:
     """Set the prompts' conditioning up, then decode for the family that it shows."""
-    plain()
+    plain(*args, **kwargs)
     try:
         family, windows = family_of(first_cond(p)), windows_of_batch(p, decoded, len(p.c.batch))
         decoded.family = decoded.family or family
@@ -86,10 +104,17 @@ def decode_after(p: Any, plain: Callable[..., Any], decoded: Decoded) -> None:
         raise ValueError(f"EEG conditioning: {sentence(error)}") from error
 
 
-def fail_after(plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:
-    """Sample; what failed in the sampler's hook, where the host would swallow it, is raised here."""
+def fail_after(_p: Any, plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:
+    """Sample; what failed in the sampler's hook, where the host would swallow it, is raised here.
+
+    An interrupted sampler may have nothing to hand out and fail over that: then, too, the first failure is the reason.
+    """
     decoded.failure = None
-    samples = plain(*args, **kwargs)
+    try:
+        samples = plain(*args, **kwargs)
+    except Exception:
+        if decoded.failure is None:
+            raise
     if decoded.failure is not None:
         raise ValueError(f"EEG conditioning: {sentence(decoded.failure)}") from decoded.failure
     return samples
@@ -118,7 +143,7 @@ def init_from_eeg(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tup
     try:
         n_pictures = p.batch_size if hasattr(p, "init_images") else 1
         pictures = [decoded.init_picture(number) for number in range(n_pictures)]
-        images = [one if hasattr(one, "resize") and hasattr(one, "mode") else decode_latent(one) for one in pictures]
+        images = [decode_latent(one) if decoded.request.init == "latent" else one for one in pictures]
         images = [image.convert("RGB").resize((p.width, p.height)) for image in images]
     except Exception as error:
         raise ValueError(f"EEG conditioning: {sentence(error)}") from error

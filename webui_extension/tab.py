@@ -63,8 +63,8 @@ def build_tab(place: Place) -> gr.Blocks:
                 build_phantom(
                     sources, recording, decode.windows["label"], decode.windows["average"], f"{PREFIX}_phantom"
                 )
-            with gr.Tab("Encoders", elem_id=f"{PREFIX}_topic_library"):
-                listed, card = build_library(sources, [decode.encoder], f"{PREFIX}_library")
+            with gr.Tab("Encoders", elem_id=f"{PREFIX}_topic_library") as topic:
+                listed, card = build_library(sources, topic, [decode.encoder], f"{PREFIX}_library")
             with gr.Tab("Train an encoder", elem_id=f"{PREFIX}_topic_training"):
                 build_training(
                     sources, recording, place.encode_prompts, [decode.encoder, card], listed, f"{PREFIX}_training"

@@ -86,7 +86,7 @@ def readings_table(readings: Sequence[Reading], space: str) -> str:
     rows = []
     for number, one in enumerate(readings[:MAX_ROWS], 1):
         when = in_seconds(one.onset) if one.averaged == 1 else f"mean of {one.averaged}"
-        best = "".join(f"<li><span>{html.escape(text)}</span> <b>{score:.2f}</b></li>" for text, score in one.best)
+        best = "".join(f"<li><b>{score:.2f}</b> {html.escape(text)}</li>" for text, score in one.best)
         said = f"<ol>{best}</ol>" if best else "no concepts in this encoder's file"
         sure = "never calibrated" if one.confidence is None else meter(one.confidence)
         label = "" if one.label == when else html.escape(one.label)

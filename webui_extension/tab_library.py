@@ -12,18 +12,17 @@ from .library import Library
 from .messages import note, shown
 
 
-def build_library(sources: Sources, choices: list[Any], prefix: str) -> tuple[Any, Any]:
-    """Build the list, the card of one encoder, and a button that looks for files again.
+def build_library(sources: Sources, topic: Any, choices: list[Any], prefix: str) -> tuple[Any, Any]:
+    """Build the list and the card of one encoder; files are looked for each time the topic's tab is opened.
 
-    choices: further dropdowns of encoders, which are refreshed with it. Returns the list and the choice of a card,
-    which a training that saves a file renews.
+    topic: the gr.Tab it stands in. choices: further dropdowns of encoders, which are renewed with it. Returns the list
+    and the choice of a card, which a training that saves a file renews.
     """
-    names = sources.library.names()
     with gr.Row():
-        chosen = gr.Dropdown(names, value=names[0] if names else None, label="Card of", elem_id=f"{prefix}_chosen")
-        refresh = gr.Button("Look for files again", elem_id=f"{prefix}_refresh", min_width=160, scale=0)
+        chosen = gr.Dropdown([], value=None, label="Card of", elem_id=f"{prefix}_chosen")
+        refresh = gr.Button("Look for files again", elem_id=f"{prefix}_refresh", min_width=240, scale=0)
     card = gr.HTML("", elem_id=f"{prefix}_card_status")
-    listed = gr.HTML(cards_table(sources.library), elem_id=f"{prefix}_listed")
+    listed = gr.HTML("", elem_id=f"{prefix}_listed")
 
     def show_card(name: str | None) -> str:
         return card_of(sources.library, name or "")
@@ -33,7 +32,8 @@ def build_library(sources: Sources, choices: list[Any], prefix: str) -> tuple[An
         return [cards_table(sources.library), again, *[again for _ in choices]]
 
     chosen.change(show_card, [chosen], [card], show_progress="hidden")
-    refresh.click(look_again, [], [listed, chosen, *choices], show_progress="hidden")
+    for event in (topic.select, refresh.click):
+        event(look_again, [], [listed, chosen, *choices], show_progress="hidden")
     return listed, chosen
 
 

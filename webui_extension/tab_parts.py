@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from .gradio_versions import at_once
+from .gradio_versions import at_once, lossless
 from .jobs import cancel
 
 
@@ -77,6 +77,7 @@ def gallery(caption: str, elem_id: str, *, columns: int = 4, pixels: bool = Fals
         object_fit="contain" if plots else None,
         elem_id=elem_id,
         elem_classes=kind,
+        **lossless(),
     )
 
 

@@ -15,10 +15,11 @@ from .tab_recording import SITTING, SITTING_REPEATS, RecordingPanel, opened
 MONTAGES = ("epoc-14", "insight-5", "muse-4", "10-20-17", "10-20-32", "things-17", "things-63")
 SCENES = ("captions", "many, to train on")
 MAX_TRUTH = 60
-ABOUT = """<div class="sd-eeg-note"><span class="sd-eeg-simulated">Simulated: no brain data</span>
-A simulated person with a headset is shown drawn scenes; what the recording holds is known, so that decoding and
-training can be tried and checked. The encoder
-phantom-epoc14 was trained on subject 0 with the headset epoc-14.</div>"""
+ABOUT = (
+    '<div class="sd-eeg-note"><span class="sd-eeg-simulated">Simulated: no brain data</span><br>A simulated person '
+    "with a headset is shown drawn scenes. What the recording holds is known, so that decoding and training can be "
+    "tried and checked. The encoder phantom-epoc14 was trained on subject 0 with the headset epoc-14.</div>"
+)
 
 
 def build_phantom(sources: Sources, recording: RecordingPanel, label: Any, average: Any, prefix: str) -> None:

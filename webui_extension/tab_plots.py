@@ -88,6 +88,7 @@ def plot_eeg(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator
             eeg = replace(selection, tmin=number(begin, "window from"), tmax=number(end, "window to"))
         job.check()
         pictures = plot(eeg, kind, channels=channels, dark=bool(dark), progress=job, **options)
-        return "", pictures
+        # maps of the head are square, everything over time or frequency is wide
+        return "", gr.update(value=pictures, columns=3 if kind == "scalp map" else 1)
 
     yield from follow("Drawing", work, 1, previous)

@@ -40,15 +40,12 @@ def build_recording(sources: Sources, prefix: str, heading: str = "") -> Recordi
     """Build the panel; `connect_panel` makes it act. heading: HTML that stands before it."""
     with gr.Row():
         gr.HTML(heading, elem_id=f"{prefix}_heading_status")
-        simulate = gr.Button("No headset? Simulate a recording", elem_id=f"{prefix}_simulate", scale=0, min_width=280)
+        simulate = gr.Button("No headset? Simulate a recording", elem_id=f"{prefix}_simulate", scale=0, min_width=340)
         button = cancel_button(prefix)
-    files = gr.Dropdown(
-        sources.shelf.names(),
-        value=None,
-        label="Files in allowed folders",
-        visible=bool(sources.shelf.folders),
-        elem_id=f"{prefix}_files",
-    )
+    with gr.Row(visible=bool(sources.shelf.folders)):
+        files = gr.Dropdown([], value=None, label="Files in allowed folders", elem_id=f"{prefix}_files")
+        listing = gr.Button("List files", elem_id=f"{prefix}_list", scale=0, min_width=120)
+    listing.click(lambda: gr.update(choices=sources.shelf.names()), [], [files], show_progress="hidden")
     found = recording_fields(sources, prefix)
     return RecordingPanel(
         found["recording"], found["units"], desk(prefix, button, found["status"]), simulate, files, found["upload"]

@@ -60,9 +60,7 @@ def host(checkout, tmp_path_factory):
         make(data / "models" / "Stable-diffusion")
     running = Host(checkout, data)
     try:
-        running.start()
-        running.choose("random-sd15.safetensors")
-        yield running
+        yield running.start()
     finally:
         running.stop()
 
@@ -86,9 +84,7 @@ def odd(host, tmp_path_factory):
     (hidden / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'mne'\", name='mne')\n")
     running = Host(host.checkout, data, env={"PYTHONPATH": str(hidden.parent)}, auth="user:pass")
     try:
-        running.start()
-        running.choose("random-sd15.safetensors")
-        yield running
+        yield running.start()
     finally:
         running.stop()
 
