@@ -52,13 +52,20 @@ start = time.perf_counter()
 assert len(load_pack(made)) >= 12
 """
 A1111 = """
-nothing = lambda *args, **options: None
+import gradio
+def nothing(*args, **options):
+    pass
+before_ui = []
 modules = stand_in("modules")
-modules.script_callbacks = stand_in("modules.script_callbacks", on_ui_settings=nothing, on_app_started=nothing,
+modules.script_callbacks = stand_in("modules.script_callbacks", on_before_ui=before_ui.append, on_ui_settings=nothing,
+                                    on_ui_tabs=nothing, on_app_started=nothing, on_cfg_denoiser=nothing,
                                     remove_callbacks_for_function=nothing)
+modules.scripts = stand_in("modules.scripts", Script=object, AlwaysVisible=object(), scripts_data=[])
 sys.path.insert(0, str(root))
 start = time.perf_counter()
 execute("sd_eeg.py", root / "scripts" / "sd_eeg.py")
+for callback in before_ui:
+    callback()
 """
 
 

@@ -1,6 +1,5 @@
 """The pack is loaded the way each host loads it, with another extension's `core` already in sys.modules."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,12 +11,13 @@ from core.formats.native import save_recording
 from core.heads import HeadConfig
 from tests.comfy_standin import PACK_NAME, STAND_INS, comfy_modules, load_pack
 from tests.small_encoders import noise_recording, small_encoder
+from tests.webui_standin import KINDS, standing_in
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 OURS = ("core", "comfy_nodes", "webui_extension", "sd_eeg", PACK_NAME)
-HOSTS = (*STAND_INS, "modules", "fastapi")
+HOSTS = (*STAND_INS, "modules")
 
 
 @pytest.fixture
@@ -86,63 +86,19 @@ def test_a_node_file_that_fails_to_load_loses_only_its_own_nodes(comfyui, caplog
     assert "not_there" in caplog.text
 
 
-# AUTOMATIC1111, as much of it as the extension touches
-
-
-class Callbacks(ModuleType):
-    """Stands for modules.script_callbacks: keeps what is registered, by kind."""
-
-    def __init__(self):
-        super().__init__("modules.script_callbacks")
-        self.settings, self.started = [], []
-        self.on_ui_settings, self.on_app_started = self.settings.append, self.started.append
-
-    def remove_callbacks_for_function(self, callback):
-        for callbacks in (self.settings, self.started):
-            callbacks[:] = [one for one in callbacks if one != callback]
-
-
-class Options:
-    """Stands for shared.opts."""
-
-    def __init__(self):
-        self.added = {}
-
-    def add_option(self, key, option):
-        self.added[key] = option
-
-
 @pytest.fixture
-def webui(decoy, tmp_path):
-    """Stand-ins for A1111's modules package; `run_script` executes scripts/sd_eeg.py as the host does."""
-    modules = {name: ModuleType(name) for name in ("modules", "modules.shared", "modules.paths")}
-    callbacks = modules["modules.script_callbacks"] = Callbacks()
-    shared = modules["modules.shared"]
-    shared.opts, shared.cmd_opts = Options(), SimpleNamespace(api_auth=None)
-    shared.OptionInfo = lambda default, label, section: SimpleNamespace(default=default, label=label, section=section)
-    modules["modules.paths"].models_path = str(tmp_path / "models")
-    for name, module in modules.items():
-        sys.modules[name] = module
-        if "." in name:
-            setattr(modules["modules"], name.split(".")[1], module)
-
-    def run_script():
-        sys.path.insert(0, str(ROOT))
-        try:
-            path = ROOT / "scripts" / "sd_eeg.py"
-            spec = importlib.util.spec_from_file_location(path.name, path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(ROOT))
-
-    return SimpleNamespace(run_script=run_script, callbacks=callbacks, shared=shared, models=tmp_path / "models")
+def webui(files, decoy, tmp_path):
+    """The extension in a host that has run scripts/sd_eeg.py."""
+    with standing_in(tmp_path / "webui") as host:
+        yield host
 
 
 def test_reload_ui_doubles_no_callback_and_leaves_a_foreign_core_alone(webui, decoy):
     for _ in range(2):
+        assert {kind: len(callbacks) for kind, callbacks in webui.callbacks.known.items()} == dict.fromkeys(KINDS, 1)
+        assert [data.script_class.__name__ for data in webui.scripts.scripts_data].count("EegScript") == 1
         webui.run_script()
-        assert len(webui.callbacks.settings) == len(webui.callbacks.started) == 1
+    assert webui.reported == []
     assert sys.modules["core"] is decoy
     assert not [name for name in sys.modules if name.startswith("core.") or name == "webui_extension"]
 
@@ -150,54 +106,67 @@ def test_reload_ui_doubles_no_callback_and_leaves_a_foreign_core_alone(webui, de
 def test_the_script_leaves_no_core_behind(webui):
     del sys.modules["core"]
     webui.run_script()
-    webui.shared.opts.sd_eeg_encoder_folder = ""
-    sys.modules["sd_eeg.webui_extension.api"].list_encoders()
+    assert "phantom-epoc14.safetensors" in [card["name"] for card in webui.ours("host").library().cards()]
     assert "core" not in sys.modules
     assert "sd_eeg.core.checkpoint" in sys.modules
 
 
-def test_settings_hold_the_folder_of_encoders(webui):
-    webui.run_script()
-    webui.callbacks.settings[0]()
-    assert webui.shared.opts.added["sd_eeg_encoder_folder"].section == ("sd_eeg", "EEG")
+def test_the_start_loads_neither_torch_code_of_ours_nor_a_reader(webui):
+    loaded = {name for name in sys.modules if name.startswith("sd_eeg.core")}
+    assert loaded == set()
 
 
-def test_the_route_lists_encoders_and_says_why_one_cannot_be_read(webui):
-    webui.run_script()
-    folder = webui.models / "eeg_encoders"
-    folder.mkdir(parents=True)
-    (folder / "mine.safetensors").write_bytes(b"not an encoder")
-    found = {entry["name"]: entry for entry in sys.modules["sd_eeg.webui_extension.api"].list_encoders()}
-    assert "mine.safetensors is not an encoder file" in found["mine.safetensors"]["error"]
+def test_a_picture_is_drawn_beside_a_foreign_core(webui, files, decoy):
+    (webui.encoders / "text.safetensors").write_bytes((files / "text.safetensors").read_bytes())
+    (webui.recordings / "noise.safetensors").write_bytes((files / "noise.safetensors").read_bytes())
+    drawn = webui.draw([{"recording": "noise.safetensors", "encoder": "text.safetensors"}])
+    assert "EEG embedding" in drawn.infotexts[0]
+    assert webui.reported == []
+    assert sys.modules["core"] is decoy
 
 
-class Response:
-    """Stands for starlette's JSONResponse."""
+def test_settings_hold_the_folders_and_the_size_of_an_upload(webui):
+    webui.callbacks.call("ui_settings")
+    added = webui.shared.opts.data_labels
+    assert set(added) == {"sd_eeg_encoder_folder", "sd_eeg_recording_folders", "sd_eeg_max_upload_mib"}
+    assert {option.section for option in added.values()} == {("sd_eeg", "EEG")}
+    assert webui.reported == []
 
-    def __init__(self, content, status_code=200, headers=None):
-        self.content, self.status_code, self.headers = content, status_code, headers or {}
+
+def test_the_settings_folders_and_size_are_taken_at_once(webui, files, tmp_path):
+    webui.callbacks.call("ui_settings")
+    host, opts = webui.ours("host"), webui.shared.opts
+    assert host.library().folders[0] == webui.encoders
+    assert host.shelf().folders == (webui.recordings,)
+    opts.sd_eeg_encoder_folder, opts.sd_eeg_max_upload_mib = str(files), 3
+    opts.sd_eeg_recording_folders = f"{tmp_path / 'one'}\n\n  {files} \n"
+    assert host.library().path("text.safetensors") == files / "text.safetensors"
+    assert host.shelf().folders == (tmp_path / "one", files)
+    assert host.shelf().find("noise.safetensors") == files / "noise.safetensors"
+    assert host.shelf().max_bytes == 3 << 20
 
 
-@pytest.mark.parametrize(
-    ("authorization", "status"),
-    [
-        (None, 401),
-        ("Basic YTpi", 200),
-        ("Basic YTpj", 401),
-        ("Basic !", 401),
-        ("Bearer YTpi", 401),
-        ("Basic eDpi", 401),
-    ],
-)
-def test_the_route_asks_for_the_hosts_name_and_password(webui, authorization, status):
-    fastapi, responses = ModuleType("fastapi"), ModuleType("fastapi.responses")
-    fastapi.Request, responses.JSONResponse = SimpleNamespace, Response
-    sys.modules |= {"fastapi": fastapi, "fastapi.responses": responses}
-    webui.run_script()
-    routes = {}
-    app = SimpleNamespace(add_api_route=lambda path, endpoint, **_: routes.__setitem__(path, endpoint))
-    webui.callbacks.started[0](None, app)
-    request = SimpleNamespace(headers={"authorization": authorization} if authorization else {})
-    assert routes["/sd-eeg/encoders"](request).status_code == 200
-    webui.shared.cmd_opts.api_auth = "a:b,c:d"
-    assert routes["/sd-eeg/encoders"](request).status_code == status
+def test_the_accordion_gives_what_a_request_is_made_of(webui):
+    for is_img2img in (False, True):
+        runner, untouched = webui.interface(is_img2img)
+        request = webui.ours("request")
+        ours = runner.script("EEG conditioning")
+        assert ours.args_to - ours.args_from == 1 + len(request.FIELDS)
+        defaults = {**request.DEFAULTS, "encoder": webui.ours("host").library().names()[0]}
+        assert untouched[ours.args_from :] == [False, *defaults.values()]
+        assert request.from_args(untouched[ours.args_from :], webui.ours("host").shelf()) is None
+        assert set(runner.paste_field_names) == set(webui.ours("infotext").NAMES.values())
+        assert len(runner.infotext_fields) == 1 + len(request.FIELDS)
+        assert all(component in runner.inputs for component, _ in runner.infotext_fields)
+    assert webui.reported == []
+
+
+def test_the_routes_are_there_only_with_the_hosts_api(webui):
+    for api, nowebui, n in ((True, False, 3), (False, True, 3), (False, False, 0)):
+        webui.shared.cmd_opts.api, webui.shared.cmd_opts.nowebui = api, nowebui
+        routes = []
+        app = SimpleNamespace(add_api_route=lambda path, endpoint, routes=routes, **_: routes.append(path))
+        webui.callbacks.call("app_started", None, app)
+        assert len(routes) == n
+        assert not n or routes == ["/sd-eeg/encoders", "/sd-eeg/recordings", "/sd-eeg/encode"]
+    assert webui.reported == []

@@ -92,7 +92,9 @@ def test_a_plain_picture_after_one_with_eeg_is_the_one_before_it(host, family):
         assert torch.equal(kept, before)
     assert steered != first
     assert pixels(host.draw()) == first
-    assert pixels(host.draw(asked("xl" if family == "sdxl" else "text", negative="train mean", strength=1.5))) == steered
+    assert (
+        pixels(host.draw(asked("xl" if family == "sdxl" else "text", negative="train mean", strength=1.5))) == steered
+    )
 
 
 def test_every_picture_of_a_batch_is_drawn_from_its_own_window(host):

@@ -37,7 +37,6 @@ def kinds_of_jobs():
     return [{}, {"img2img": True, "init_images": [GREY]}, {"enable_hr": True}]
 
 
-@pytest.mark.parametrize("job", kinds_of_jobs(), ids=["txt2img", "img2img", "hires"])
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -56,9 +55,10 @@ def kinds_of_jobs():
         ({"recording": "!" * 400}, "no base64"),
     ],
 )
-def test_what_cannot_work_ends_the_job_with_its_words(host, job, fields, words):
-    with pytest.raises(ValueError, match=f"^EEG conditioning: .*{words}"):
-        host.draw(asked(**fields), **job)
+def test_what_cannot_work_ends_the_job_with_its_words(host, fields, words):
+    for job in kinds_of_jobs():
+        with pytest.raises(ValueError, match=f"^EEG conditioning: .*{words}"):
+            host.draw(asked(**fields), **job)
     assert host.reported == []
     assert host.processing.seen == []
 
@@ -71,7 +71,7 @@ def test_a_failure_ends_the_job_where_another_script_has_replaced_init(host):
     runner, _ = host.runner(False)
     runner.alwayson_scripts.append(replacing := Replacing())
     replacing.args_from = replacing.args_to = 0
-    with pytest.raises(ValueError, match="^EEG conditioning: no EEG encoder chosen"):
+    with pytest.raises(ValueError, match=r"^EEG conditioning: no EEG encoder chosen"):
         host.draw(asked(encoder=""))
 
 
@@ -178,7 +178,7 @@ def test_one_processing_object_serves_job_after_job(host):
         assert pixels(drawn) == wanted
         assert ("EEG encoder" in drawn.infotexts[0]) == (given is not False)
     set_args(p, host, {"encoder": "gone"})
-    with pytest.raises(ValueError, match="no recording|no EEG encoder"):
+    with pytest.raises(ValueError, match=r"no recording|no EEG encoder"):
         run(host, p)
     set_args(p, host, False)
     assert pixels(run(host, p)) == plain
@@ -322,5 +322,5 @@ def test_a_failure_while_the_init_image_is_made_ends_the_job(with_pictures, monk
         raise RuntimeError("the VAE is not loaded")
 
     monkeypatch.setattr(with_pictures.ours("job"), "decode_latent", fail)
-    with pytest.raises(ValueError, match="^EEG conditioning: RuntimeError: the VAE is not loaded"):
+    with pytest.raises(ValueError, match=r"^EEG conditioning: RuntimeError: the VAE is not loaded"):
         with_pictures.draw(asked("pictures", init="latent"), img2img=True, init_images=[GREY])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .request import DEFAULTS, FIELDS
+from .request import DEFAULTS, FIELDS, in_digits
 
 if TYPE_CHECKING:
     from .decoded import Decoded
@@ -46,10 +47,18 @@ def infotext(decoded: Decoded) -> dict[str, Any]:
     for name in FIELDS:
         value = decoded.recording_name if name == "recording" else getattr(request, name)
         if name in ALWAYS or value != DEFAULTS[name]:
-            found[NAMES[name]] = f"{value:g}" if isinstance(value, float) else value
-    found["EEG window"] = lambda **given: decoded.window_text(picture_of(**given))
+            found[NAMES[name]] = in_digits(value) if isinstance(value, float) else quoted(value)
+    found["EEG window"] = lambda **given: quoted(decoded.window_text(picture_of(**given)))
     found["EEG embedding"] = lambda **given: decoded.digest_of(picture_of(**given))
     return found
+
+
+def quoted(value: Any) -> Any:
+    """Return a value as its words stand in a picture: where a text begins with a quotation mark, which the host reads
+    as one around the whole but does not write, in JSON.
+    """
+    hosts_own = any(mark in str(value) for mark in ",:\n")
+    return json.dumps(value, ensure_ascii=False) if str(value).startswith('"') and not hosts_own else value
 
 
 def picture_of(p: Any, index: int, all_seeds: Any = None, use_main_prompt: bool = False, **_: Any) -> int:
@@ -77,6 +86,8 @@ def paste_function(name: str) -> Callable[[Mapping[str, str]], Any]:
         if NAMES["encoder"] not in parameters:
             return None
         given = parameters.get(NAMES[name])
+        if f"{NAMES[name]}-1" in parameters:  # the host takes `64x64` for a size and splits it
+            given = "x".join(parameters[f"{NAMES[name]}-{part}"] for part in (1, 2))
         default = DEFAULTS[name]
         if given is None:
             return default

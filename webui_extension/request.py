@@ -142,12 +142,18 @@ def _typed(name: str, value: Any) -> Any:
             raise ValueError(f"EEG {name}: a number is needed, not {value!r:.80}")
         return number
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = f"{value:g}"
+        value = in_digits(value)
     if not isinstance(value, str):
         raise ValueError(f"EEG {name}: a text is needed, not {json.dumps(value, default=str)[:80]}")
     if len(value) > MAX_TEXT:
         raise ValueError(f"EEG {name}: {len(value)} letters are too many; at most {MAX_TEXT}")
     return value
+
+
+def in_digits(number: float) -> str:
+    """Return a number as text that reads back as the same number, as short as that goes."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _flag(name: str, value: Any) -> bool:

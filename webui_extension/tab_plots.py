@@ -24,7 +24,7 @@ OPTIONS = {
     "scalp map": (("low", 8.0, "Band from (Hz)"), ("high", 13.0, "Band to (Hz)")),
     "spectrogram": (("up_to", 45.0, "Up to (Hz)"),),
 }
-DARK_PAGE = "(...values) => { values[values.length - 1] = document.body.classList.contains('dark'); return values; }"
+DARK_PAGE = "() => [document.body.classList.contains('dark')]"
 
 
 def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
@@ -63,7 +63,10 @@ def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
     for choice in (kind, of):
         choice.change(show_options, [kind, of], [*numbers.values(), begin, end], show_progress="hidden")
     inputs = [*decode.inputs, kind, of, channels, begin, end, *numbers.values(), dark]
-    place.connect(button.click, plot_it, inputs, [pictures], **js(DARK_PAGE))
+    # A step of its own: where an event has a State among its inputs, gradios differ in what their JavaScript gets. It
+    # has a function, for older ones go on from nothing else.
+    step = button.click(bool, [dark], [dark], show_progress="hidden", **js(DARK_PAGE))
+    place.connect(step.then, plot_it, inputs, [pictures])
 
 
 def plot_eeg(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[tuple]:

@@ -22,7 +22,7 @@ from tests.host_a1111.host import Host
 PATIENCE_MS = 120_000
 SETTLED_MS = 400
 OURS = re.compile(r"sd[-_]eeg|EEG", re.IGNORECASE)
-READY = "() => document.querySelector('#sd_eeg_txt2img-visible-checkbox, #txt2img_generate') && window.opts?.samples_save"
+READY = "() => document.querySelector('#txt2img_generate') && window.opts?.samples_save"
 SHOWN = """(tab) => {
   const gallery = document.querySelector(`#${tab}_gallery`);
   const images = gallery ? [...gallery.querySelectorAll('img')].filter((one) => !one.closest('.livePreview')) : [];
@@ -133,7 +133,9 @@ class Page:
 
     def clear_upload(self, element: str) -> None:
         """Take out what lies in an upload field, where something does."""
-        clear = self.find(element).locator("button[aria-label=Clear], button[title=Clear], .icon-buttons button, button[aria-label='Remove this file']")
+        clear = self.find(element).locator(
+            "button[aria-label=Clear], button[title=Clear], .icon-buttons button, button[aria-label='Remove this file']"
+        )
         if clear.count():
             clear.first.click()
             self.settle(800)
@@ -160,6 +162,12 @@ class Page:
             box.click()
             self.settle()
 
+    def unfold(self, tab: str = "txt2img") -> None:
+        """Open the accordion by its title, which switches it on the first time."""
+        if not self.is_open(tab):
+            self.find(f"sd_eeg_{tab}").locator(".label-wrap").first.click()
+            self.settle(800)
+
     def is_open(self, tab: str = "txt2img") -> bool:
         """Whether the fields of the accordion can be seen."""
         return self.find(f"sd_eeg_{tab}_recording").is_visible()
@@ -170,6 +178,7 @@ class Page:
 
     def give_recording(self, file: Path, tab: str = "txt2img", words: str = "channels") -> str:
         """Open the accordion, upload a recording there; returns what is said of it."""
+        self.unfold(tab)
         self.eeg(True, tab)
         self.upload(f"sd_eeg_{tab}_upload", file)
         return self.until(f"sd_eeg_{tab}_recording_status", words)
