@@ -109,7 +109,7 @@ def test_strengths_outside_are_refused(strength):
 
 def test_blend_goes_no_further_than_the_eeg():
     check_steering("add", 1.5)
-    with pytest.raises(ValueError, match="the strength of 'blend' lies between 0 and 1, not 1.5"):
+    with pytest.raises(ValueError, match=r"the strength of 'blend' lies between 0 and 1, not 1\.5"):
         check_steering("blend", 1.5)
 
 

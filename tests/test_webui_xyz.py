@@ -26,8 +26,8 @@ def axes(host) -> dict:
     return {option.label.removeprefix("[EEG] "): option for option in options if option.label.startswith("[EEG] ")}
 
 
-def drawn(host, label: str, values: list, **fields) -> list:
-    return host.processing.grid(host.prepared(asked(**fields)), axes(host)[label], values)
+def drawn(host, axis: str, values: list, **fields) -> list:
+    return host.processing.grid(host.prepared(asked(**fields)), axes(host)[axis], values)
 
 
 def picture(processed) -> bytes:

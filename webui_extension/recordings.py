@@ -256,4 +256,5 @@ def _recordings_in(folder: Path) -> list[Path]:
     suffixes = tuple(suffix.lower() for reader in READERS.values() for suffix in reader.suffixes)
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
+    named = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes))
+    return sorted(path for path in named if path.is_file() and _inside(path, folder))

@@ -136,7 +136,7 @@ def _typed(name: str, value: Any) -> Any:
     if isinstance(default, float):
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             raise ValueError(f"EEG {name}: a number is needed, not {value!r:.80}")
@@ -152,6 +152,8 @@ def _typed(name: str, value: Any) -> Any:
 
 def in_digits(number: float) -> str:
     """Return a number as text that reads back as the same number, as short as that goes."""
+    if isinstance(number, int):
+        return str(number)
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 

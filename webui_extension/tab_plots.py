@@ -65,7 +65,7 @@ def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
     inputs = [*decode.inputs, kind, of, channels, begin, end, *numbers.values(), dark]
     # A step of its own: where an event has a State among its inputs, gradios differ in what their JavaScript gets. It
     # has a function, for older ones go on from nothing else.
-    step = button.click(bool, [dark], [dark], show_progress="hidden", **js(DARK_PAGE))
+    step = button.click(lambda is_dark: is_dark, [dark], [dark], show_progress="hidden", **js(DARK_PAGE))
     place.connect(step.then, plot_it, inputs, [pictures])
 
 

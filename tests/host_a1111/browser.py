@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.host_a1111.host import Host
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 40_000
 SETTLED_MS = 400
 OURS = re.compile(r"sd[-_]eeg|EEG", re.IGNORECASE)
 READY = "() => document.querySelector('#txt2img_generate') && window.opts?.samples_save"
@@ -148,6 +148,19 @@ class Page:
             timeout=patience_ms,
         )
         return self.text(element)
+
+    def put_picture(self, element: str, file: Path) -> None:
+        """Choose a picture in one of the host's picture fields, instead of the one there."""
+        at = self.find(element)
+        if not at.locator("input[type=file]").count():
+            at.locator("button[aria-label='Remove Image'], button[aria-label=Clear]").first.click()
+            self.settle()
+        at.locator("input[type=file]").first.set_input_files(str(file))
+        self.settle(1500)
+
+    def absolute(self, source: str) -> str:
+        """The whole address of something that the page names."""
+        return source if source.startswith("http") else f"{self.host.address}/{source.lstrip('/')}"
 
     # The accordion.
 

@@ -3,6 +3,7 @@ interpreter it runs with.
 """
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -69,9 +70,11 @@ def host(checkout, tmp_path_factory):
 def odd(host, tmp_path_factory):
     """A second webui with a password, whose Python has no mne, beside an extension that owns a top-level `core`."""
     data = new_data(tmp_path_factory.mktemp(f"odd-{host.kind}"), host.kind)
-    for folder in ("eeg_recordings", "models/eeg_encoders", "models/Stable-diffusion"):
-        for file in (host.data / folder).iterdir():
-            (data / folder / file.name).symlink_to(file)
+    for file in (host.data / "models/Stable-diffusion").iterdir():
+        (data / "models/Stable-diffusion" / file.name).symlink_to(file)
+    shutil.copy(host.data / "eeg_recordings" / "noise.safetensors", data / "eeg_recordings")
+    for name in HEADS:
+        shutil.copy(host.encoders / f"{name}.safetensors", data / "models" / "eeg_encoders")
     (data / "eeg_recordings" / "needs-mne.fif").write_bytes(b"\x00" * 64)
     decoy = data / "extensions" / "a-decoy"
     for package in ("core", "trainer"):

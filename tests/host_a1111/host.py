@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import os
@@ -153,6 +152,7 @@ class Host:
         self.checkout, self.data, self.port, self.log = checkout, data, free_port(), data / "log.txt"
         self.env, self.args, self.auth = env or {}, args, auth
         self.process: subprocess.Popen | None = None
+        self.start_log = self.reload_log = ""  # what was said until the start, and until the last reload, was over
 
     @property
     def kind(self) -> str:
@@ -184,16 +184,20 @@ class Host:
                 command, cwd=self.checkout.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=self.environment(),
             )  # fmt: skip
-        return self.wait()
+        self.wait()
+        self.start_log = self.said()
+        return self
 
     def wait(self) -> Host:
-        """Wait until the API lists the scripts, which it can once the user interface is built."""
+        """Wait until the API lists the scripts and the host says that it has started."""
         assert self.process is not None
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 self.get("/sdapi/v1/scripts")
-                return self
+                if self.said().count("Startup time") > self.said().count("Restarting UI"):
+                    return self
+                time.sleep(0.2)
             except (FailedError, OSError):
                 if self.process.poll() is not None or time.monotonic() > end:
                     self.stop()
@@ -280,21 +284,14 @@ class Host:
 
     def reload_ui(self) -> None:
         """Reload the user interface as the button in Settings does, and wait until it is back."""
-        before = self.said().count("Running on local URL")
+        said = self.said()
         self.press("settings_restart_gradio")
         end = time.monotonic() + PATIENCE_S
-        while self.said().count("Running on local URL") <= before:
+        while "Running on local URL" not in self.said()[len(said) :]:
             assert time.monotonic() < end, self.said()[-3000:]
             time.sleep(0.2)
         self.wait()
-
-
-def digest(context: np.ndarray, pooled: np.ndarray | None = None) -> str:
-    """The digest under which pictures name what they were drawn from: ten digits of SHA-256 over float32 values."""
-    found = hashlib.sha256(np.ascontiguousarray(context, np.float32).tobytes())
-    if pooled is not None:
-        found.update(np.ascontiguousarray(pooled, np.float32).tobytes())
-    return found.hexdigest()[:10]
+        self.reload_log = self.said()[len(said) :]
 
 
 def as_base64(file: Path, name: str | None = None) -> dict:
