@@ -42,12 +42,12 @@ def read_windows(
     predicted = encoder.eval()(encoder_input(selection, encoder))[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
     confidence = fitted.probability(confidence_score(head, predicted)).tolist() if fitted else None
-    names: tuple[str, ...] = ()
+    names: list[str] = []
     if head.config.kind == "prompts":
-        names = reworded(head, prompts)
+        names = list(reworded(head, prompts))
         scores = head.weights(predicted)
     elif head.config.concepts:
-        names = tuple(head.config.concepts)
+        names = list(head.config.concepts)
         scores = concept_similarity(head, predicted)
     else:
         scores = predicted[:, :0]

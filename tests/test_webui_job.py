@@ -107,7 +107,7 @@ def test_a_window_at_the_edge_ends_the_job_before_or_when_it_is_due(host):
         (ValueError("two words"), "EEG conditioning: two words"),
         (KeyError("crossattn"), "EEG conditioning: KeyError: 'crossattn'"),
         (MemoryError(), "EEG conditioning: not enough memory"),
-        (ModuleNotFoundError("No module named 'sklearn'", name="sklearn"), "EEG conditioning needs the package"),
+        (ModuleNotFoundError("No module named 'sklearn'", name="sklearn"), "the package 'scikit-learn' is needed"),
     ],
 )
 @pytest.mark.parametrize("job", kinds_of_jobs(), ids=["txt2img", "img2img", "hires"])

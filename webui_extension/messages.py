@@ -18,7 +18,7 @@ def sentence(error: BaseException) -> str:
         package = error.name.partition(".")[0]
         name = INSTALL_NAMES.get(package, package)
         return (
-            f"EEG conditioning needs the package {name!r}, which this Python does not have. Install it with "
+            f"the package {name!r} is needed, which this Python does not have. Install it with "
             f'"{sys.executable}" -m pip install {name} and restart'
         )
     if isinstance(error, OSError) and error.filename:

@@ -46,7 +46,7 @@ def checkout(request):
 
 @pytest.fixture(scope="session")
 def host(checkout, tmp_path_factory):
-    """One webui for the whole session, on a data directory of its own.
+    """One webui for the whole session, on a data directory of its own, beside an extension that owns a `core`.
 
     In its recordings' folder lie noise.safetensors and other.safetensors, among its encoders the untrained HEADS, and
     its checkpoints are of random weights: random-sd15, on AUTOMATIC1111 random-sdxl too.
@@ -57,6 +57,12 @@ def host(checkout, tmp_path_factory):
         save_recording(noise_recording(seed=seed), data / "eeg_recordings" / f"{name}.safetensors")
     for name, heads in HEADS.items():
         save_encoder(small_encoder(*heads), data / "models" / "eeg_encoders" / f"{name}.safetensors")
+    decoy = data / "extensions" / "a-decoy"
+    for package in ("core", "trainer"):
+        (decoy / package).mkdir(parents=True)
+        (decoy / package / "__init__.py").write_text('OWNER = "decoy"\n')
+    (decoy / "scripts").mkdir()
+    (decoy / "scripts" / "decoy.py").write_text(DECOY)
     for make in CHECKPOINTS[checkout.kind]:
         make(data / "models" / "Stable-diffusion")
     running = Host(checkout, data)
@@ -68,7 +74,7 @@ def host(checkout, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def odd(host, tmp_path_factory):
-    """A second webui with a password, whose Python has no mne, beside an extension that owns a top-level `core`."""
+    """A second webui, with a password, whose Python has no mne."""
     data = new_data(tmp_path_factory.mktemp(f"odd-{host.kind}"), host.kind)
     for file in (host.data / "models/Stable-diffusion").iterdir():
         (data / "models/Stable-diffusion" / file.name).symlink_to(file)
@@ -76,12 +82,6 @@ def odd(host, tmp_path_factory):
     for name in HEADS:
         shutil.copy(host.encoders / f"{name}.safetensors", data / "models" / "eeg_encoders")
     (data / "eeg_recordings" / "needs-mne.fif").write_bytes(b"\x00" * 64)
-    decoy = data / "extensions" / "a-decoy"
-    for package in ("core", "trainer"):
-        (decoy / package).mkdir(parents=True)
-        (decoy / package / "__init__.py").write_text('OWNER = "decoy"\n')
-    (decoy / "scripts").mkdir()
-    (decoy / "scripts" / "decoy.py").write_text(DECOY)
     hidden = data / "hidden" / "mne"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'mne'\", name='mne')\n")

@@ -276,7 +276,7 @@ class Host:
         number = next(
             event.get("id", index)
             for index, event in enumerate(config["dependencies"])
-            if [button, "click"] in [list(target) for target in event["targets"]] or event["targets"] == [button]
+            if event["targets"] in ([button], [[button, "click"]])
         )
         route = "/queue/join" if config["version"].startswith("4") else "/run/predict"
         body = {"fn_index": number, "data": [], "session_hash": uuid.uuid4().hex[:10], "event_data": None}

@@ -8,7 +8,7 @@ import pytest
 
 from core.checkpoint import save_encoder
 from core.formats.native import save_recording
-from tests.host_a1111.host import FailedError, as_base64, same
+from tests.host_a1111.host import FailedError, png, same
 from tests.small_encoders import noise_recording, small_encoder
 
 EEG = {"recording": "noise.safetensors", "encoder": "sd1.safetensors"}
@@ -241,8 +241,6 @@ def test_wrong_arguments_in_the_accordions_order_are_said(host, args):
 
 
 def test_img2img_fails_as_visibly(host, plain):
-    from tests.host_a1111.host import png
-
     assert "nosuch" in words(host, {**EEG, "label": "nosuch"}, kind="img2img", init_images=[png(plain)])
 
 
