@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/test_webui_tab.py", "tests/test_webui_accordion.py")
+TESTS = ("tests/test_webui_tab.py", "tests/test_webui_accordion.py", "tests/test_webui_localizations.py")
 # numpy is 1.26.4 where the hosts pin 1.26.2: scipy, which here is newer than theirs, asks for it.
 PINS = {
     "3.41.2": [  # AUTOMATIC1111 1.10.1, reForge

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,7 +15,9 @@ from tests.small_encoders import CHANNELS, noise_recording
 from tests.webui_standin import encoder, standing_in, write_encoders
 
 fastapi = pytest.importorskip("fastapi")
-testclient = pytest.importorskip("starlette.testclient")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # newer ones would rather have another client than the one gradio brings
+    testclient = pytest.importorskip("starlette.testclient")
 
 ROUTES = (("GET", "/sd-eeg/encoders"), ("POST", "/sd-eeg/recordings"), ("POST", "/sd-eeg/encode"))
 ASKED = {"recording": "noise.safetensors", "encoder": "words.safetensors"}

@@ -106,7 +106,7 @@ def test_a_broken_file_is_named_and_hides_no_other(library, folders, cut):
 def test_a_card_is_plain_json_even_where_it_holds_no_number(library, folders):
     content = (folders[0] / "text.safetensors").read_bytes()
     # Of as many letters, for the header says where the tensors lie.
-    old, new = rb'\"name\": \"untrained, for tests\"', rb'\"score\": NaN'
+    old, new = rb"\"name\": \"untrained, for tests\"", rb"\"score\": NaN"
     assert content.count(old) == 1
     (folders[0] / "nan.safetensors").write_bytes(content.replace(old, new.ljust(len(old))))
     card = next(card["card"] for card in library.cards() if card["name"] == "nan.safetensors")

@@ -181,23 +181,26 @@ def finer_fields(prefix: str, wanted: Sequence[str] = FINER) -> dict[str, Any]:
     }
 
 
-def connect_recording(sources: Sources, fields: dict[str, Any], label: Any, api_name: Any = None) -> None:
+def connect_recording(sources: Sources, fields: dict[str, Any], label: Any) -> None:
     """Make an upload fill in the reference, and a reference show what it is and offer its events' labels."""
     upload, recording, units, status = (fields[name] for name in ("upload", "recording", "units", "status"))
 
-    @shown(2)
     def keep(value: Any) -> tuple[Any, Any]:
-        files = uploaded_files(value)
-        return (gr.update(), gr.update()) if not files else ("", sources.shelf.keep_files(files))
+        return kept(sources.shelf, value)
 
     def describe_it(reference: str, unit: str) -> tuple[Any, Any]:
-        if not reference.strip():
-            return "", gr.update()
-        return described(sources.shelf, reference, unit)
+        return described(sources.shelf, reference, unit) if reference.strip() else ("", gr.update())
 
     upload.change(keep, [upload], [status, recording])
     recording.change(describe_it, [recording, units], [status, label])
     units.change(describe_it, [recording, units], [status, label])
+
+
+@shown(2)
+def kept(shelf: Shelf, value: Any) -> tuple[Any, Any]:
+    """Keep what was uploaded; returns an empty status and the recording's reference, nothing new where it was emptied."""
+    files = uploaded_files(value)
+    return ("", shelf.keep_files(files)) if files else (gr.update(), gr.update())
 
 
 @shown(2)

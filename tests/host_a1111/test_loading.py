@@ -87,7 +87,7 @@ def test_without_mne_eeg_fails_with_how_to_install_it_and_plain_pictures_stay(od
     assert "'mne'" in caught.value.words
     assert "-m pip install mne" in caught.value.words
     with pytest.raises(FailedError) as caught:
-        odd.call("/sd-eeg/recordings", {"recording": recording})
+        odd.call("/sd-eeg/encode", {**EEG, "recording": recording})
     assert caught.value.status == 422
     assert "-m pip install mne" in caught.value.words
     assert same(odd.draw().only, plain)
