@@ -30,7 +30,7 @@ FOLDERS = (
     "models/Lora", "models/embeddings", "models/eeg_encoders",
 )  # fmt: skip
 COMMON = (
-    "launch.py", "--skip-prepare-environment", "--skip-install", "--skip-python-version-check",
+    "--skip-prepare-environment", "--skip-install", "--skip-python-version-check",
     "--skip-version-check", "--api",
 )  # fmt: skip
 FLAGS = {
@@ -151,6 +151,7 @@ class Host:
     ):
         self.checkout, self.data, self.port, self.log = checkout, data, free_port(), data / "log.txt"
         self.env, self.args, self.auth = env or {}, args, auth
+        self.launcher: tuple[str, ...] = ("launch.py",)
         self.process: subprocess.Popen | None = None
         self.start_log = self.reload_log = ""  # what was said until the start, and until the last reload, was over
 
@@ -177,7 +178,7 @@ class Host:
 
     def start(self) -> Host:
         """Start and wait until its API answers; the log begins anew."""
-        command = [self.checkout.python, "-u", *COMMON, *FLAGS[self.kind], "--data-dir", str(self.data)]
+        command = [self.checkout.python, "-u", *self.launcher, *COMMON, *FLAGS[self.kind], "--data-dir", str(self.data)]
         command += ["--port", str(self.port), *self.args, *(("--api-auth", self.auth) if self.auth else ())]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
