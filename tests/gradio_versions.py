@@ -11,7 +11,11 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/test_webui_tab.py", "tests/test_webui_accordion.py", "tests/test_webui_localizations.py")
+TESTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("test_webui_tab*.py", "test_webui_accordion.py", "test_webui_localizations.py")
+    for path in (ROOT / "tests").glob(pattern)
+)
 # numpy is 1.26.4 where the hosts pin 1.26.2: every newer build of scipy asks for it.
 PINS = {
     "3.41.2": [  # AUTOMATIC1111 1.10.1, reForge

@@ -62,6 +62,21 @@ def test_the_train_mean_as_negative_changes_the_picture(sd1):
     assert not torch.equal(empty, generate(pipeline, text_conditioning(1), steps=2, negative="train-mean"))
 
 
+def test_every_step_of_every_batch_is_counted_and_can_end_the_drawing(sd1):
+    pipeline, seen = load_pipeline(sd1), []
+    counted = generate(
+        pipeline, text_conditioning(3), steps=2, batch=2, on_step=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert torch.equal(counted, generate(pipeline, text_conditioning(3), steps=2, batch=2))
+
+    def stop(done, total):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        generate(pipeline, text_conditioning(1), steps=2, on_step=stop)
+
+
 def test_img2img_with_little_strength_stays_near_its_start(sd1):
     pipeline = load_pipeline(sd1)
     start = torch.rand(1, 3, 16, 16)

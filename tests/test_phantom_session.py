@@ -1,6 +1,7 @@
 """A sitting shows the scenes that words or pictures name, and says that it is simulated."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from core.phantom import session
 from core.phantom.brain import BrainConfig, simulate_recording
 from core.phantom.scenes import all_scenes, draw, split_scenes
 from core.recording import describe
-from core.selection import select_events
+from core.selection import select_events, select_times
 
 STAR, RING, CROSS = session.scenes_from_captions(
     "a large red star at the top left\na small blue ring on the right\na small black cross in the middle"
@@ -121,6 +122,21 @@ def test_a_sitting_is_the_brains_own_recording_with_captions_for_labels():
 
 def test_a_sitting_says_that_it_is_simulated():
     assert describe(session.show([STAR]).recording).count("simulated") >= 2
+
+
+def test_the_picture_of_a_simulated_window_is_found_by_its_label():
+    sitting = session.show([STAR, RING], repeats=2)
+    windows = select_events(sitting.recording, average="per label")
+    for shown, truth in zip(session.pictures_shown(windows), sitting.pictures, strict=True):
+        assert np.array_equal(shown, truth)
+    assert session.pictures_shown(select_events(sitting.recording, average="all")) == [None]
+    assert session.pictures_shown(select_times(sitting.recording, [1.0, 2.0])) == [None, None]
+
+
+def test_labels_of_a_real_recording_are_no_pictures_whatever_they_say():
+    sitting = session.show([STAR])
+    real = replace(sitting.recording, source={"file": "someone.edf"})
+    assert session.pictures_shown(select_events(real)) == [None]
 
 
 @pytest.mark.parametrize(

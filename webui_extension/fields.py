@@ -117,6 +117,7 @@ def mode_fields(prefix: str) -> dict[str, Any]:
             info="replace: in the prompt's place. blend: between prompt and EEG. add: the prompt, moved by the EEG",
             elem_id=f"{prefix}_mode",
             scale=3,
+            min_width=320,
         )
         strength = gr.Slider(
             0.0,
@@ -127,6 +128,7 @@ def mode_fields(prefix: str) -> dict[str, Any]:
             info="replace: 0 is the train mean. blend: 0 is the prompt, 1 the EEG. add: 0 is the prompt",
             elem_id=f"{prefix}_strength",
             scale=2,
+            min_width=320,
         )
     return {"mode": mode, "strength": strength}
 
@@ -198,7 +200,7 @@ def connect_recording(sources: Sources, fields: dict[str, Any], label: Any) -> N
 
 @shown(2)
 def kept(shelf: Shelf, value: Any) -> tuple[Any, Any]:
-    """Keep what was uploaded; returns an empty status and the recording's reference, nothing new where it was emptied."""
+    """Keep what was uploaded; returns an empty status and the recording's reference, none where it was emptied."""
     files = uploaded_files(value)
     return ("", shelf.keep_files(files)) if files else (gr.update(), gr.update())
 

@@ -47,7 +47,7 @@ def cards_table(library: Library) -> str:
     """Return every encoder file with what its card says first, as a table in HTML."""
     rows = []
     for one in library.cards():
-        card = one["card"] or {}
+        card = one["card"] if isinstance(one["card"], dict) else {}
         simulated = '<span class="sd-eeg-simulated">simulated</span>' if card.get("simulated") else ""
         if one["error"]:
             said = f'<div class="sd-eeg-alert" role="alert">{html.escape(one["error"])}</div>'

@@ -62,10 +62,10 @@ def build_training(
                 elem_id=f"{prefix}_targets",
             )
             with gr.Row():
-                begin = gr.Number(-0.1, label="From (s)", min_width=100, elem_id=f"{prefix}_from")
-                end = gr.Number(0.8, label="To (s)", min_width=100, elem_id=f"{prefix}_to")
-                low = gr.Number(1.0, label="High-pass (0: none)", min_width=100, elem_id=f"{prefix}_low")
-                high = gr.Number(30.0, label="Low-pass (Hz)", min_width=100, elem_id=f"{prefix}_high")
+                begin = gr.Number(-0.1, label="From (s)", info="of the event", min_width=100, elem_id=f"{prefix}_from")
+                end = gr.Number(0.8, label="To (s)", info="after it", min_width=100, elem_id=f"{prefix}_to")
+                low = gr.Number(1.0, label="High-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_low")
+                high = gr.Number(30.0, label="Low-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_high")
             name = gr.Textbox(
                 "my-encoder", label="Name", info="Of the file; a number is added", elem_id=f"{prefix}_name"
             )

@@ -108,12 +108,12 @@ class FailedError(RuntimeError):
 
     @property
     def words(self) -> str:
-        """The sentence a person reads: `errors` of the host's own routes, `detail` of ours."""
+        """The sentence a person reads: `errors` or, in newer hosts, `message` of their routes, `detail` of ours."""
         try:
             answer = json.loads(self.body)
         except ValueError:
             return self.body
-        return str(answer.get("errors") or answer.get("detail") or answer)
+        return str(answer.get("errors") or answer.get("message") or answer.get("detail") or answer)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,6 @@ class Host:
     ):
         self.checkout, self.data, self.port, self.log = checkout, data, free_port(), data / "log.txt"
         self.env, self.args, self.auth = env or {}, args, auth
-        self.launcher: tuple[str, ...] = ("launch.py",)
         self.process: subprocess.Popen | None = None
         self.start_log = self.reload_log = ""  # what was said until the start, and until the last reload, was over
 
@@ -178,7 +177,7 @@ class Host:
 
     def start(self) -> Host:
         """Start and wait until its API answers; the log begins anew."""
-        command = [self.checkout.python, "-u", *self.launcher, *COMMON, *FLAGS[self.kind], "--data-dir", str(self.data)]
+        command = [self.checkout.python, "-u", "launch.py", *COMMON, *FLAGS[self.kind], "--data-dir", str(self.data)]
         command += ["--port", str(self.port), *self.args, *(("--api-auth", self.auth) if self.auth else ())]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
@@ -190,20 +189,23 @@ class Host:
         return self
 
     def wait(self) -> Host:
-        """Wait until the API lists the scripts and the host says that it has started."""
+        """Wait until the host says that it has started and the API lists the scripts.
+
+        In this order: AUTOMATIC1111 adds its API after the server is up, and a request in between ends it.
+        """
         assert self.process is not None
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
-                self.get("/sdapi/v1/scripts")
                 if self.said().count("Startup time") > self.said().count("Restarting UI"):
+                    self.get("/sdapi/v1/scripts")
                     return self
-                time.sleep(0.2)
             except (FailedError, OSError):
-                if self.process.poll() is not None or time.monotonic() > end:
-                    self.stop()
-                    raise RuntimeError(f"{self.kind} did not start:\n{self.said()[-5000:]}") from None
-                time.sleep(0.3)
+                pass
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                raise RuntimeError(f"{self.kind} did not start:\n{self.said()[-5000:]}")
+            time.sleep(0.2)
 
     def stop(self) -> None:
         """End the process that `start` made."""

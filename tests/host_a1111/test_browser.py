@@ -98,9 +98,9 @@ def pasted(page, file: bytes | None, folder, tab: str = "txt2img") -> None:
     if file is not None:
         path.write_bytes(file)
     page.tab("PNG Info")
-    page.find("pnginfo_image").locator("input[type=file]").first.set_input_files(str(path))
-    page.settle(2500)
-    page.page.locator(f"#tab_pnginfo button:visible, #tab_PNG_Info button:visible").filter(
+    page.put_picture("pnginfo_image", path)
+    page.settle(1000)
+    page.page.locator("#tab_pnginfo button:visible, #tab_PNG_Info button:visible").filter(
         has_text=re.compile(rf"^\s*Send to {tab}\s*$")
     ).first.click()
     page.find(f"{tab}_generate").wait_for(state="visible")
@@ -338,10 +338,12 @@ def test_reload_ui_leaves_one_tab_one_accordion_and_one_effect(page, edf):
     [before] = page.generate()
     digest = value_of(page.infotext(), "EEG embedding")
     page.tab("Settings")
-    starts = page.host.starts
+    reloads = page.host.said().count("Restarting UI")
     page.click("settings_restart_gradio")
     page.page.goto("about:blank")  # the page would ask for the server until it is back, too early now and then
-    page.host.wait(starts)
+    while page.host.said().count("Restarting UI") == reloads:
+        page.settle()
+    page.host.wait()
     page.open()
 
     config = json.dumps(page.host.get("/config"))

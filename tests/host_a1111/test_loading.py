@@ -23,8 +23,8 @@ def test_tab_accordions_and_settings_are_there(host):
     ids = {one["props"].get("elem_id") for one in config["components"]}
     assert {"sd_eeg_txt2img", "sd_eeg_img2img", "sd_eeg_txt2img_upload", "sd_eeg_img2img_upload"} <= ids
     assert "tab_sd_eeg" in ids
-    options = host.get("/sdapi/v1/options")
-    assert {"sd_eeg_encoder_folder", "sd_eeg_recording_folders", "sd_eeg_max_upload_mib"} <= set(options)
+    names = ("encoder_folder", "recording_folders", "max_upload_mib")
+    assert {f"setting_sd_eeg_{name}" for name in names} <= ids
 
 
 def test_the_accordion_is_off_in_the_api_too(host, plain):
