@@ -146,6 +146,7 @@ def test_labels_of_a_real_recording_are_no_pictures_whatever_they_say():
         ([STAR], {"repeats": 0}, "nothing to show"),
         ([STAR], {"montage": "hat-3"}, "epoc-14"),
         ([STAR], {"snr": -1}, "snr"),
+        ([STAR], {"seed": -1}, "seed is -1"),
         ([STAR] * 600, {"repeats": 200}, "120000 presentations; at most 20000"),
         ([STAR] * 600, {"repeats": 20, "montage": "things-63"}, "at most 6349 can be simulated with the 63 channels"),
     ],

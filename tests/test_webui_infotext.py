@@ -130,7 +130,12 @@ def test_each_picture_names_its_own_window_and_embedding(host):
     assert len(set(embeddings)) == 6
     assert embeddings[:2] == embeddings[6:]
     assert [words_of(host, drawn.infotext(index), "EEG embedding") for index in range(8)] == embeddings
-    assert words_of(host, drawn.grid_infotext, "EEG window") == windows[0]
+
+
+def test_a_grid_is_named_by_the_jobs_first_window(host):
+    drawn = host.draw(asked(), batch_size=2, n_iter=2)
+    for name in ("EEG window", "EEG embedding"):
+        assert words_of(host, drawn.grid_infotext, name) == words_of(host, drawn.infotexts[0], name)
 
 
 def test_the_same_window_has_the_same_embedding_in_any_job(host):

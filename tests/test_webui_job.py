@@ -317,6 +317,25 @@ def test_the_init_image_changes_the_picture_and_is_gone_in_the_next_job(with_pic
     assert pixels(with_pictures.draw(img2img=True, init_images=[GREY])) == plain
 
 
+def test_an_init_image_does_not_come_back_under_another_extensions_wrapper(with_pictures):
+    class Wrapping(Script):
+        args_from = args_to = 0
+
+        def process(self, p, *args):
+            if not hasattr(p, "theirs"):
+                inner = p.theirs = p.init
+                p.init = lambda *args: inner(*args)
+
+    plain = pixels(with_pictures.draw(img2img=True, init_images=[GREY]))
+    runner, _ = with_pictures.runner(True)
+    runner.alwayson_scripts.append(Wrapping())
+    p = with_pictures.prepared(asked("pictures", init="saliency"), img2img=True, init_images=[GREY])
+    assert pixels(run(with_pictures, p)) != plain
+    set_args(p, with_pictures, False)
+    p.init_images = [GREY]
+    assert pixels(run(with_pictures, p)) == plain
+
+
 def test_a_failure_while_the_init_image_is_made_ends_the_job(with_pictures, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("the VAE is not loaded")

@@ -446,7 +446,7 @@ def grey(request, settings, job):
 def test_pictures_come_with_their_windows_and_the_simulated_truth(sources):
     status, (pictures, truth, beside) = drawn(sources, asked(sitting(sources)), grey)
     assert "4 drawn" in status
-    assert [caption for _, caption in pictures][0] == f"1: {STAR}"
+    assert pictures[0][1] == f"1: {STAR}"
     assert pictures[0][0].getpixel((0, 0)) == (7, 7, 7)
     assert len(truth) == 4
     assert all(caption.endswith(", simulated") for _, caption in truth)
@@ -455,7 +455,7 @@ def test_pictures_come_with_their_windows_and_the_simulated_truth(sources):
 
 def test_a_recorded_file_has_no_truth_whatever_its_labels_say(sources, folders):
     write_edf([STAR, RING], folders.recordings / "mine.edf", "epoc-14")
-    _, (_, truth, beside) = drawn(sources, asked("mine.edf"), grey and (lambda *given: grey(*given)[:2]))
+    _, (_, truth, beside) = drawn(sources, asked("mine.edf"), lambda *given: grey(*given)[:2])
     assert truth == []
     assert beside["visible"] is False
 

@@ -100,6 +100,16 @@ def test_two_axes_add_up_in_a_cell_and_not_from_cell_to_cell(host):
         assert picture(cells[0]) == picture(host.draw(asked(mode=values[0], strength=values[1])))
 
 
+def test_a_cell_changes_nothing_of_what_was_set_before(host):
+    job, found = host.prepared(asked()), axes(host)
+    found["Mode"].apply(job, "blend", ["blend"])
+    cells = host.processing.grid(job, found["Strength"], ["0.5", "0.75"])
+    assert [picture(cell) for cell in cells] == [
+        picture(host.draw(asked(mode="blend", strength=strength))) for strength in (0.5, 0.75)
+    ]
+    assert picture(host.processing.process_images(job)) == picture(host.draw(asked(mode="blend")))
+
+
 class BothAxes:
     type = staticmethod(lambda values: values)
 

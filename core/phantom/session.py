@@ -76,6 +76,7 @@ def scenes_in_pictures(pictures: np.ndarray) -> list[Scene]:
 def training_scenes(count: int, seed: int = 0) -> list[Scene]:
     """Return that many different scenes of the training split, drawn by `seed`; no test scene is among them."""
     scenes = split_scenes()["train"]
+    _check_seed(seed)
     if not 1 <= count <= len(scenes):
         raise ValueError(f"there are 1 to {len(scenes)} scenes to train on; got {count}")
     return [scenes[i] for i in np.random.default_rng([seed, _ORDER]).permutation(len(scenes))[:count]]
@@ -99,6 +100,7 @@ def show(
     from .brain import BrainConfig, simulate_recording
 
     config = BrainConfig(montage=montage, snr=snr, subject=subject)
+    _check_seed(seed)
     if not scenes or repeats < 1:
         raise ValueError(f"nothing to show: {len(scenes)} scenes, {repeats} times each; give at least one, once")
     n_channels = len(MONTAGES[montage])
@@ -130,6 +132,11 @@ def pictures_shown(selection: Selection) -> list[np.ndarray | None]:
         return [None] * len(selection)
     known = {name: scene for scene in all_scenes() for name in (scene.caption, scene.id)}
     return [draw(known[label]) if label in known else None for label in selection.labels]
+
+
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
 
 
 def _vocabulary() -> str:

@@ -202,7 +202,8 @@ def test_the_tab_reads_looks_decodes_and_sends(page, edf, tmp_path):
         page.pick("sd_eeg_tab_plots_kind", kind)
         page.click("sd_eeg_tab_plots_plot")
         page.page.wait_for_function(
-            "(seen) => [...document.querySelectorAll('#sd_eeg_tab_plots_pictures img')].some((one) => !seen.includes(one.src))",
+            "(seen) => [...document.querySelectorAll('#sd_eeg_tab_plots_pictures img')]"
+            ".some((one) => !seen.includes(one.src))",
             arg=list(seen),
         )
         page.settle(1000)
