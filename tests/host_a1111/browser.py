@@ -152,9 +152,10 @@ class Page:
     def put_picture(self, element: str, file: Path) -> None:
         """Choose a picture in one of the host's picture fields, instead of the one there."""
         at = self.find(element)
-        if not at.locator("input[type=file]").count():
-            at.locator("button[aria-label='Remove Image'], button[aria-label=Clear]").first.click()
-            self.settle()
+        remove = at.locator("button[aria-label='Remove Image'], button[aria-label=Clear], button[title=Clear]")
+        if remove.count():
+            remove.first.click()
+            self.settle(800)
         at.locator("input[type=file]").first.set_input_files(str(file))
         self.settle(1500)
 

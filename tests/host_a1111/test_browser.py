@@ -367,7 +367,7 @@ def test_the_settings_page_moves_the_encoders(page, web, tmp_path):
     (tmp_path / "moved.safetensors").write_bytes((ROOT / "assets" / "encoders" / PHANTOM).read_bytes())
     page.fill("setting_sd_eeg_encoder_folder", str(tmp_path))
     page.click("settings_submit")
-    page.until("settings_result", "1 settings changed")
+    page.until("settings_result", "sd_eeg_encoder_folder")
     page.tab("txt2img")
     page.unfold()
     page.click("sd_eeg_txt2img_refresh")
@@ -383,6 +383,8 @@ def test_a_localisation_changes_our_labels(page, web, name):
     words = json.loads((ROOT / "localizations" / f"{name}.json").read_text(encoding="utf-8"))
     web.call("/sdapi/v1/options", {"localization": name})
     try:
+        page.page.goto("about:blank")
+        web.reload_ui()
         page.open()
         page.unfold()
         seen = page.text("sd_eeg_txt2img")
