@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from .fields import Sources, finer_fields, mode_fields
-from .jobs import Job, follow
-from .messages import note, shown
+from .jobs import Job, failure, follow
+from .messages import note
 from .request import EegRequest
 from .tab_decode import NAMES, DecodePanel
 from .tab_parts import cancel_button, desk, gallery, number
@@ -63,13 +63,18 @@ class AfterChecking:
     click: Callable[..., Any]
 
 
-@shown(2)
 def checked_request(sources: Sources, values: Sequence[Any]) -> tuple[str, str]:
-    """Return a status and the request as JSON: what names the recording, its windows and the encoder, and no more."""
+    """Return a status and the request as JSON: what names the recording, its windows and the encoder, and no more.
+
+    Where something is wrong the status says it and the JSON is empty, so that an earlier request is not sent again.
+    """
     given = dict(zip(NAMES, values, strict=True))
-    request = EegRequest(**given)
-    sources.library.path(request.encoder)
-    sources.shelf.find(request.recording)
+    try:
+        request = EegRequest(**given)
+        sources.library.path(request.encoder)
+        sources.shelf.find(request.recording)
+    except Exception as error:
+        return failure(error), ""
     return "", json.dumps(given)
 
 

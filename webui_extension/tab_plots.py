@@ -19,7 +19,7 @@ from .tab_parts import cancel_button, desk, gallery, number
 OF = ("the recording", "the picked windows")
 # core.plots.KINDS, written down so that building the page loads nothing of it: kind, option, value, label.
 OPTIONS = {
-    "traces": (("start", 0.0, "From (s)"), ("duration", 10.0, "Seconds shown")),
+    "traces": (("start", 0.0, "Shown from (s)"), ("duration", 10.0, "Seconds shown")),
     "spectrum": (("up_to", 70.0, "Up to (Hz)"),),
     "scalp map": (("low", 8.0, "Band from (Hz)"), ("high", 13.0, "Band to (Hz)")),
     "spectrogram": (("up_to", 45.0, "Up to (Hz)"),),
@@ -30,8 +30,8 @@ DARK_PAGE = "() => [document.body.classList.contains('dark')]"
 def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
     """Build the choice of what is drawn, the button and the pictures, and connect them."""
     with gr.Row():
-        kind = gr.Radio(list(OPTIONS), value="traces", label="Plot", elem_id=f"{prefix}_kind")
-        of = gr.Radio(list(OF), value=OF[0], label="Of", elem_id=f"{prefix}_of")
+        kind = gr.Radio(list(OPTIONS), value="traces", label="Kind of plot", elem_id=f"{prefix}_kind")
+        of = gr.Radio(list(OF), value=OF[0], label="Plotted", elem_id=f"{prefix}_of")
     with gr.Row():
         channels = gr.Textbox(
             "", label="Channels", info="Names such as O1, O2; empty: all", elem_id=f"{prefix}_channels"
