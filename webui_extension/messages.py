@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import functools
 import html
-import sys
 from collections.abc import Callable
 from typing import Any
 
-INSTALL_NAMES = {"sklearn": "scikit-learn", "PIL": "pillow"}
 READABLE = (ValueError, OSError, ImportError, MemoryError)
 
 
 def sentence(error: BaseException) -> str:
     """Return what to show of an error: our own sentences as they are, others with what they are about."""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        name = INSTALL_NAMES.get(package, package)
-        return (
-            f"the package {name!r} is needed, which this Python does not have. Install it with "
-            f'"{sys.executable}" -m pip install {name} and restart'
-        )
+        from ..core.missing_package import install_hint
+
+        return install_hint(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror or error}: {str(error.filename)[-120:]}"
     if isinstance(error, MemoryError):

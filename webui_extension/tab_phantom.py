@@ -46,8 +46,12 @@ def build_phantom(sources: Sources, recording: RecordingPanel, label: Any, avera
             montage = gr.Dropdown(list(MONTAGES), value=MONTAGES[0], label="Headset", elem_id=f"{prefix}_montage")
             with gr.Row():
                 snr = gr.Number(0.35, label="SNR", info="0: no trace of the scenes", elem_id=f"{prefix}_snr")
-                subject = gr.Number(0, label="Subject", info="Which simulated person", precision=0, elem_id=f"{prefix}_subject")
-                seed = gr.Number(0, label="Seed", info="Another seed, other noise", precision=0, elem_id=f"{prefix}_seed")
+                subject = gr.Number(
+                    0, label="Subject", info="Which simulated person", precision=0, elem_id=f"{prefix}_subject"
+                )
+                seed = gr.Number(
+                    0, label="Seed", info="Another seed, other noise", precision=0, elem_id=f"{prefix}_seed"
+                )
     with gr.Row():
         button = gr.Button("Simulate", variant="primary", elem_id=f"{prefix}_simulate")
         cancel = cancel_button(prefix)

@@ -62,8 +62,16 @@ def build_training(
                 elem_id=f"{prefix}_targets",
             )
             with gr.Row():
-                begin = gr.Number(-0.1, label="Window from (s)", info="Seconds from the event", min_width=100, elem_id=f"{prefix}_from")
-                end = gr.Number(0.8, label="Window to (s)", info="Seconds from the event", min_width=100, elem_id=f"{prefix}_to")
+                begin = gr.Number(
+                    -0.1,
+                    label="Window from (s)",
+                    info="Seconds from the event",
+                    min_width=100,
+                    elem_id=f"{prefix}_from",
+                )
+                end = gr.Number(
+                    0.8, label="Window to (s)", info="Seconds from the event", min_width=100, elem_id=f"{prefix}_to"
+                )
                 low = gr.Number(1.0, label="High-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_low")
                 high = gr.Number(30.0, label="Low-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_high")
             name = gr.Textbox(
