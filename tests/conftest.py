@@ -1,7 +1,8 @@
-"""What several tests share: where the real recordings lie, and one thread for torch so that runs repeat."""
+"""What several tests share: where the real recordings lie, and what the EEG tab stands on."""
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,3 +16,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder} (set SD_EEG_DATA to their folder)")
     return folder
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """The sources of a tab: uploads, an allowed folder, encoders of tests and the shipped ones."""
+    from tests.webui_standin import extension, write_encoders
+
+    library, recordings, fields = extension("library"), extension("recordings"), extension("fields")
+    folders = [tmp_path / name for name in ("kept", "recordings", "uploads", "encoders")]
+    for folder in folders:
+        folder.mkdir()
+    kept, allowed, uploads, encoders = folders
+    write_encoders(encoders, "words", "text", "timid")
+    shelf = recordings.Shelf(kept, (allowed,), (uploads,))
+    return fields.Sources(shelf, library.Library((encoders, library.SHIPPED_ENCODERS)))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """The folders that `sources` has made, by name: kept, recordings, uploads, encoders."""
+    return SimpleNamespace(**{path.name: path for path in tmp_path.iterdir() if path.is_dir()})

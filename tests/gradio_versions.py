@@ -16,15 +16,16 @@ TESTS = sorted(
     for pattern in ("test_webui_tab*.py", "test_webui_accordion.py", "test_webui_localizations.py")
     for path in (ROOT / "tests").glob(pattern)
 )
-# numpy is 1.26.4 where the hosts pin 1.26.2: every newer build of scipy asks for it.
+# numpy is 1.26.4 where the hosts pin 1.26.2: every newer build of scipy asks for it; of mne pip
+# takes the newest that runs on it, as install.py does in the hosts.
 PINS = {
     "3.41.2": [  # AUTOMATIC1111 1.10.1, reForge
         *("gradio==3.41.2", "fastapi==0.94.0", "pydantic==1.10.15", "httpx==0.24.1", "httpcore==0.15"),
-        *("Pillow==9.5.0", "numpy==1.26.4", "scipy<1.15", "huggingface_hub<0.26"),
+        *("Pillow==9.5.0", "numpy==1.26.4", "scipy<1.15", "mne>=1.6", "huggingface_hub<0.26"),
     ],
     "4.40.0": [  # Forge, Forge Neo
         *("gradio==4.40.0", "fastapi==0.104.1", "pydantic==2.8.2", "httpx==0.24.1", "huggingface_hub==0.26.2"),
-        *("Pillow==9.5.0", "numpy==1.26.4", "scipy<1.15"),
+        *("Pillow==9.5.0", "numpy==1.26.4", "scipy<1.15", "mne>=1.6"),
     ],
 }
 

@@ -80,6 +80,18 @@ def test_a_file_that_was_not_uploaded_is_refused(host, tmp_path):
     assert "no uploaded file" in said
 
 
+def test_folders_and_limits_changed_in_the_settings_act_at_once(host, tmp_path):
+    sources = host.ours("host_sources").HostSources()
+    assert sources.library.folders[0] == host.encoders
+    settings = host.ours("host")
+    setattr(host.shared.opts, settings.FOLDER_OPTION, str(tmp_path / "elsewhere"))
+    setattr(host.shared.opts, settings.RECORDINGS_OPTION, str(tmp_path / "recordings"))
+    setattr(host.shared.opts, settings.SIZE_OPTION, 3)
+    assert sources.library.folders[0] == tmp_path / "elsewhere"
+    assert sources.shelf.folders == (tmp_path / "recordings",)
+    assert sources.shelf.max_bytes == 3 << 20
+
+
 def test_what_the_tab_sends_fills_the_fields_it_names_and_switches_the_accordion_on(host):
     host.interface(False)
     send, request = host.ours("send"), host.ours("request")

@@ -35,7 +35,7 @@ def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
         upload = gr.File(
             label="Upload a recording (EDF, BDF, GDF, BrainVision, EEGLAB, FIF, Muse CSV ...; a set at once)",
             file_count="multiple",
-            height=170,
+            height=190,
             elem_id=f"{prefix}_upload",
         )
         with gr.Column():

@@ -7,12 +7,11 @@ from typing import Any
 
 def add_tab() -> list[tuple[Any, str, str]]:
     """Build the tab, as the host asks for it: (interface, title, element id)."""
-    from .fields import Sources
-    from .host import library, shelf
+    from .host_sources import HostSources
     from .send import connect_send
     from .tab import Place, build_tab
 
-    place = Place(Sources(shelf(), library()), loaded_text_encoder, connect_send, None)
+    place = Place(HostSources(), loaded_text_encoder, connect_send, None)
     return [(build_tab(place), "EEG", "sd_eeg")]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from modules import scripts
 
 from .accordion import TITLE, build_accordion
-from .fields import Sources
 from .host import library, shelf
+from .host_sources import HostSources
 from .infotext import NAMES, has_eeg, paste_function
 from .job import attach, prepare_init, release, stop
 from .request import changed, from_args
@@ -31,7 +31,7 @@ class EegScript(scripts.Script):
     def ui(self, is_img2img: bool) -> list[Any]:
         """Build the accordion; the host calls this again when its API starts."""
         tab = "img2img" if is_img2img else "txt2img"
-        enabled, fields = build_accordion(Sources(shelf(), library()), tab)
+        enabled, fields = build_accordion(HostSources(), tab)
         ACCORDIONS[tab] = (enabled, fields)
         self.infotext_fields = [(enabled, has_eeg)]
         self.infotext_fields += [(component, paste_function(name)) for name, component in fields.items()]

@@ -143,7 +143,9 @@ def serve(options: argparse.Namespace, block: bool = True) -> Any:
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=place.sources.shelf.max_bytes,
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+            block_info_text_color="*neutral_500"  # what explains a field is too faint to read otherwise
+        ),
         css_paths=[ROOT / "style.css"],
         footer_links=[],
     )

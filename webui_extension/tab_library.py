@@ -52,7 +52,7 @@ def cards_table(library: Library) -> str:
         if one["error"]:
             said = f'<div class="sd-eeg-alert" role="alert">{html.escape(one["error"])}</div>'
         else:
-            said = html.escape(str(card.get("summary") or card.get("data") or ""))
+            said = html.escape(str(card.get("summary") or card.get("data") or card.get("credit") or ""))
         metrics = card.get("metrics")
         first = next(iter(metrics.items()), None) if isinstance(metrics, dict) else None
         score = "" if first is None else html.escape(f"{first[0]}: {first[1]}")

@@ -75,7 +75,10 @@ def build_training(
                 low = gr.Number(1.0, label="High-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_low")
                 high = gr.Number(30.0, label="Low-pass (Hz)", info="0: none", min_width=100, elem_id=f"{prefix}_high")
             name = gr.Textbox(
-                "my-encoder", label="Name", info="Of the file; a number is added", elem_id=f"{prefix}_name"
+                "my-encoder",
+                label="Name",
+                info="Of the file; a number is added where it is taken",
+                elem_id=f"{prefix}_name",
             )
     with gr.Row():
         button = gr.Button("Train and save", variant="primary", elem_id=f"{prefix}_train")
