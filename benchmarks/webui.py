@@ -3,10 +3,12 @@
     python benchmarks/webui.py --dir ~/stable-diffusion-webui --python ~/stable-diffusion-webui/venv/bin/python
 
 Start: seconds inside the host's own calls that load our script, build our accordions and tab and run our callbacks,
-the best of three starts, beside each other extension of the same start and the host's own "Startup time". Step: time
+the best of three starts, beside each other extension of the same start and the host's own "Startup time"; and the
+thread's processor time in them, which other work on the machine does not change. Step: time
 inside our `on_cfg_denoiser` beside the time from one call of it to the next, 20 steps of 256 x 256 pixels, the median
-of all but the first step of each picture. Memory: growth of the process's resident set by 50 pictures with EEG after 50
-that warm it up, beside as many without. The checkpoint is small and of random weights.
+of all but the first step of each picture. Parallel: three rounds of 50 requests at a time without EEG, then three with;
+of each round the seconds, the growth of the process's resident set, and how many pictures were lost or name another
+embedding than their window has alone. The checkpoint is small and of random weights.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import json
 import re
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -28,22 +32,23 @@ from tests.host_a1111.checkpoints import CHECKPOINTS
 from tests.host_a1111.host import Checkout, Host, kind_of, new_data
 from tests.small_encoders import noise_recording, small_encoder
 
-STARTS, PICTURES, RUNS = 3, 5, 50
+STARTS, PICTURES, AT_A_TIME, ROUNDS, WINDOWS = 3, 5, 50, 3, 6
 EEG = {"recording": "noise.safetensors", "encoder": "sd1.safetensors"}
 # A sitecustomize.py that puts clocks round what the host does with each script and callback.
 CLOCK = """
 import dataclasses, importlib.abc, importlib.util, os, sys, time
 
-def say(what, seconds, file):
-    print(f"\\nCLOCK {what} {seconds:.6f} {file}", flush=True)
+def say(what, seconds, cpu, file):
+    print(f"\\nCLOCK {what} {seconds:.6f} {cpu:.6f} {file}", flush=True)
 
 def timed(what, function, file):
     def run(*args, **kwargs):
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.thread_time()
         try:
             return function(*args, **kwargs)
         finally:
-            say(what, time.perf_counter() - started, file(*args) if callable(file) else file)
+            taken = time.perf_counter() - started, time.thread_time() - cpu
+            say(what, *taken, file(*args) if callable(file) else file)
     return run
 
 def script_loading(module):
@@ -60,10 +65,10 @@ def script_callbacks(module):
             if category != "cfg_denoiser":
                 return timed(category, one.callback, one.script)
             def step(*given):
-                started = time.perf_counter()
+                started, cpu = time.perf_counter(), time.thread_time()
                 one.callback(*given)
-                ended = time.perf_counter()
-                say("step", ended - started, f"{started - last.get(one.script, started):.6f} {one.script}")
+                taken = time.perf_counter() - started, time.thread_time() - cpu
+                say("step", *taken, f"{started - last.get(one.script, started):.6f} {one.script}")
                 last[one.script] = started
             return step
         return [dataclasses.replace(one, callback=clocked(one)) for one in ordered(category, *args, **kwargs)]
@@ -101,30 +106,41 @@ def owner(file: str) -> str:
     return found.group(1) if found else "host"
 
 
-def start_seconds(log: str) -> dict[str, dict[str, float]]:
-    """Seconds of a start by extension and by what they were spent on."""
+def start_seconds(log: str, cpu: bool = False) -> dict[str, dict[str, float]]:
+    """Seconds of a start, or of processor time in it, by extension and by what they were spent on."""
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for what, seconds, file in re.findall(r"^CLOCK (\S+) ([\d.]+) (\S+)$", log, re.MULTILINE):
-        found[owner(file)][what] += float(seconds)
+    for what, *seconds, file in re.findall(r"^CLOCK (\S+) ([\d.]+) ([\d.]+) (\S+)$", log, re.MULTILINE):
+        found[owner(file)][what] += float(seconds[cpu])
     return {name: dict(parts) for name, parts in found.items()}
 
 
-def steps_ms(log: str) -> tuple[float, float]:
-    """Median milliseconds inside our callback, and from one call to the next."""
-    steps = re.findall(r"^CLOCK step ([\d.]+) ([\d.]+) (\S+)$", log, re.MULTILINE)
-    ours = [(1000 * float(own), 1000 * float(whole)) for own, whole, file in steps if owner(file) == "sd-eeg"]
-    within = [(own, whole) for number, (own, whole) in enumerate(ours) if number % 20]
-    return median(own for own, _ in within), median(whole for _, whole in within)
+def steps_ms(log: str) -> tuple[float, float, float]:
+    """Median milliseconds inside our callback, processor time of that, and from one call to the next."""
+    steps = re.findall(r"^CLOCK step ([\d.]+) ([\d.]+) ([\d.]+) (\S+)$", log, re.MULTILINE)
+    ours = [[1000 * float(one) for one in times] for *times, file in steps if owner(file) == "sd-eeg"]
+    own, cpu, whole = zip(*(times for number, times in enumerate(ours) if number % 20), strict=True)
+    return median(own), median(cpu), median(whole)
 
 
-def growth_mb(host: Host, eeg: dict | None) -> float:
-    """MB the process grew by in RUNS pictures, after as many that warm it up."""
-    for number in range(RUNS):
-        host.draw(eeg and {**eeg, "which": str(number % 6)}, seed=number, steps=1)
-    before = host.rss_mb()
-    for number in range(RUNS):
-        host.draw(eeg and {**eeg, "which": str(number % 6)}, seed=number, steps=1)
-    return host.rss_mb() - before
+def rounds(host: Host, eeg: dict | None, expected: list[str]) -> dict[str, list[float]]:
+    """Seconds, MB the process grew by, and pictures lost or mixed up, of each round of AT_A_TIME parallel requests.
+
+    expected: what a picture of each window says it was drawn from.
+    """
+
+    def draw(number: int) -> list[str]:
+        return host.draw(eeg and {**eeg, "which": str(number % WINDOWS)}, seed=number, steps=1).digests
+
+    found: dict[str, list[float]] = {"seconds": [], "growth_mb": [], "lost_or_mixed_up": []}
+    for _ in range(ROUNDS):
+        before, started = host.rss_mb(), time.perf_counter()
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            drawn = list(pool.map(draw, range(AT_A_TIME)))
+        found["seconds"].append(round(time.perf_counter() - started, 2))
+        found["growth_mb"].append(round(host.rss_mb() - before, 1))
+        wrong = sum(one != [expected[number % WINDOWS]] for number, one in enumerate(drawn))
+        found["lost_or_mixed_up"].append(wrong)
+    return found
 
 
 def main() -> None:
@@ -144,35 +160,42 @@ def main() -> None:
         CHECKPOINTS[checkout.kind][0](data / "models" / "Stable-diffusion")
         (data / "clock").mkdir()
         (data / "clock" / "sitecustomize.py").write_text(CLOCK)
-        host, starts, totals = Host(checkout, data, env={"PYTHONPATH": str(data / "clock")}), [], []
+        host, starts, cpu, totals = Host(checkout, data, env={"PYTHONPATH": str(data / "clock")}), [], [], []
         try:
             for _ in range(STARTS):
                 host.stop()
                 host.start()
                 starts.append(start_seconds(host.start_log))
+                cpu.append(start_seconds(host.start_log, cpu=True).get("sd-eeg", {}))
                 totals.append(float(re.findall(r"Startup time: ([\d.]+)s", host.start_log)[-1]))
-                print(totals[-1], starts[-1].get("sd-eeg"), flush=True)
+                print(totals[-1], starts[-1].get("sd-eeg"), cpu[-1], flush=True)
             for number in range(PICTURES):
                 host.draw(EEG, steps=20, width=256, height=256, seed=number)
-            step, whole = steps_ms(host.said())
-            grown, control = growth_mb(host, EEG), growth_mb(host, None)
+            step, step_cpu, whole = steps_ms(host.said())
+            alone = [host.draw({**EEG, "which": str(number)}, steps=1).digests[0] for number in range(WINDOWS)]
+            assert len(set(alone)) == WINDOWS
+            without, with_eeg = rounds(host, None, [""] * WINDOWS), rounds(host, EEG, alone)
         finally:
             host.stop()
     sums = [{name: sum(parts.values()) for name, parts in one.items()} for one in starts]
     best = min(range(STARTS), key=lambda number: sums[number]["sd-eeg"])
+    least = min(cpu, key=lambda parts: sum(parts.values()))
     others = sorted(((s, name) for name, s in sums[best].items() if name not in ("sd-eeg", "host")), reverse=True)
     found = {
         "host": checkout.kind,
         "start_s": sums[best]["sd-eeg"],
+        "start_cpu_s": sum(least.values()),
+        "start_cpu_parts_s": {what: round(seconds, 4) for what, seconds in least.items()},
         "start_parts_s": {what: round(seconds, 4) for what, seconds in starts[best]["sd-eeg"].items()},
         "host_startup_s": totals[best],
         "share": sums[best]["sd-eeg"] / totals[best],
         "other_extensions_s": {name: round(seconds, 4) for seconds, name in others[:5]},
         "step_ms": step,
+        "step_cpu_ms": step_cpu,
         "whole_step_ms": whole,
-        "rss_growth_mb": grown,
-        "rss_growth_without_eeg_mb": control,
-        "pictures": RUNS,
+        "at_a_time": AT_A_TIME,
+        "rounds_with_eeg": with_eeg,
+        "rounds_without_eeg": without,
     }
     print(json.dumps(found))
 

@@ -144,13 +144,13 @@ def stacked(conds: list[Any]) -> Any:
     return torch.stack(padded)
 
 
-def reconstruct_cond_batch(conds, _step):
-    return stacked([schedules[0].cond for schedules in conds])
+def reconstruct_cond_batch(c, current_step):
+    return stacked([schedules[0].cond for schedules in c])
 
 
-def reconstruct_multicond_batch(conds, _step):
+def reconstruct_multicond_batch(c, current_step):
     rows, pictures = [], []
-    for parts in conds.batch:
+    for parts in c.batch:
         pictures.append([(len(rows) + number, part.weight) for number, part in enumerate(parts)])
         rows += [part.schedules[0].cond for part in parts]
     return pictures, stacked(rows)
@@ -166,9 +166,9 @@ def quote(text):
 PARAMETER = re.compile(r'\s*(?P<name>\w[\w \-/]+):\s*(?P<value>"(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
-def parse_generation_parameters(text: str) -> dict[str, str]:
+def parse_generation_parameters(x: str) -> dict[str, str]:
     """Return the parameters in a picture's infotext; a value such as 64x64 is split in two, as sizes are."""
-    *lines, last = text.strip().split("\n")
+    *lines, last = x.strip().split("\n")
     if len(PARAMETER.findall(last)) < 3:
         lines, last = [*lines, last], ""
     found = {}

@@ -36,6 +36,14 @@ def build_accordion(sources: Sources, tab: str) -> tuple[Any, dict[str, Any]]:
             refresh = ToolButton("\U0001f504", elem_id=f"{prefix}_refresh", tooltip="Look for encoder files again")
         steering = steering_fields(prefix)
     connect_recording(sources, recording, windows["label"])
-    refresh.click(lambda: gr.update(choices=sources.library.names()), [], [encoder], show_progress=False)
+    chosen = gr.State("")
+
+    def look_again(name: str) -> tuple[Any, str]:
+        return gr.update(choices=sources.library.names(), value=""), name
+
+    # gradio 4 remembers the place of what is chosen: were it not taken out and put back, the new file in that place
+    # could not be picked.
+    found = refresh.click(look_again, [encoder], [encoder, chosen], show_progress=False)
+    found.then(lambda name: name, [chosen], [encoder], show_progress=False)
     fields = {**recording, **windows, "encoder": encoder, **steering}
     return enabled, {name: fields[name] for name in FIELDS}

@@ -54,14 +54,13 @@ def build_recording(sources: Sources, prefix: str, heading: str = "") -> Recordi
 
 def connect_panel(sources: Sources, panel: RecordingPanel, label: Any, average: Any, encoder: Any) -> None:
     """Make uploads, names, units and the phantom's button fill in the recording and what depends on it."""
-    shelf = sources.shelf
     loaded = [panel.recording, label]
 
     def keep_upload(previous: str, files: Any, unit: str, chosen: str) -> Iterator[tuple]:
-        yield from keep(shelf, previous, files, unit, chosen)
+        yield from keep(sources.shelf, previous, files, unit, chosen)
 
     def open_named(previous: str, name: str | None, unit: str, chosen: str) -> Iterator[tuple]:
-        yield from open_recording(shelf, previous, name or "", unit, chosen)
+        yield from open_recording(sources.shelf, previous, name or "", unit, chosen)
 
     def simulate_sitting(previous: str) -> Iterator[tuple]:
         yield from short_sitting(sources, previous)

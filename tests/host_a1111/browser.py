@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.host_a1111.host import Host
 
-PATIENCE_MS = 40_000
+PATIENCE_MS = 120_000
 SETTLED_MS = 400
 OURS = re.compile(r"sd[-_]eeg|EEG", re.IGNORECASE)
 READY = "() => document.querySelector('#txt2img_generate') && window.opts?.samples_save"
@@ -67,11 +67,10 @@ class Page:
         self.page.wait_for_timeout(ms)
 
     def tab(self, name: str) -> None:
-        """Open one of the host's tabs, or one inside the EEG tab, by its title."""
-        self.page.get_by_role("tab", name=name, exact=True).or_(
-            self.page.locator("#tabs > .tab-nav button, .tabs > .tab-nav button").filter(
-                has_text=re.compile(rf"^\s*{re.escape(name)}\s*$")
-            )
+        """Open one of the host's tabs, or one inside the EEG tab, by its title; Forge writes Txt2img."""
+        title = re.compile(rf"^\s*{re.escape(name)}\s*$", re.IGNORECASE)
+        self.page.get_by_role("tab", name=title).or_(
+            self.page.locator("#tabs > .tab-nav button, .tabs > .tab-nav button").filter(has_text=title)
         ).locator("visible=true").first.click()
         self.settle()
 
@@ -197,6 +196,12 @@ class Page:
         self.upload(f"sd_eeg_{tab}_upload", file)
         return self.until(f"sd_eeg_{tab}_recording_status", words)
 
+    def choose_script(self, name: str) -> None:
+        """Choose one of the host's scripts in txt2img."""
+        self.page.locator("#txt2img_script_container #script_list input").first.click()
+        self.page.locator("ul.options li:visible").filter(has_text=name).first.click()
+        self.settle(1000)
+
     # Pictures.
 
     def settings(self, tab: str = "txt2img", *, size: int = 64, steps: int = 4, seed: int = 1) -> None:
@@ -204,21 +209,23 @@ class Page:
         for name, value in (("width", size), ("height", size), ("steps", steps), ("seed", seed)):
             self.fill(f"{tab}_{name}", value)
 
-    def generate(self, tab: str = "txt2img") -> list[np.ndarray]:
+    def generate(self, tab: str = "txt2img", patience_ms: int = PATIENCE_MS) -> list[np.ndarray]:
         """Press Generate and wait for the end; returns the pictures, none where the page shows an error."""
         before = self.page.evaluate(SHOWN, tab)
         self.find(f"{tab}_generate").click()
-        end = time.monotonic() + PATIENCE_MS / 1000
+        end = time.monotonic() + patience_ms / 1000
         self.settle(300)
+        last = before
         while True:
             now = self.page.evaluate(SHOWN, tab)
             busy = self.find(f"{tab}_interrupt").is_visible()
-            if not busy and now != before:
+            # Words and pictures may come one after the other, so nothing may have changed since the last look.
+            if not busy and now != before and now == last:
                 break
+            last = now
             if time.monotonic() > end:
                 raise TimeoutError(f"nothing new was shown: {now}\n{self.host.said()[-2000:]}")
-            self.settle(150)
-        self.settle()
+            self.settle(700)
         return self.pictures(tab)
 
     def pictures(self, tab: str = "txt2img") -> list[np.ndarray]:

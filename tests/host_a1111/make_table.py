@@ -1,17 +1,27 @@
-"""Print the table of hosts and what ran in them, for the README, from a JUnit file of these tests.
+"""Print the table of hosts and what ran in them, for the README, from JUnit files of these tests, such as one a host.
 
-A1111_DIR=... FORGE_DIR=... python -m pytest tests/host_a1111 --junitxml=runs/hosts.xml
-python -m tests.host_a1111.make_table runs/hosts.xml
+    A1111_DIR=... A1111_PYTHON=... python -m pytest tests/host_a1111 --junitxml=runs/a1111.xml
+    python -m tests.host_a1111.make_table runs/a1111.xml runs/forge.xml ...
+
+A cell says how many tests passed; a dash, that none ran. Of a test in several files the last one counts. Tests that
+belong to no line are named on standard error.
 """
 
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
+ALL = "all tests"
 NAMES = {"a1111": "AUTOMATIC1111", "forge": "Forge", "neo": "Forge Neo", "reforge": "reForge"}
 # A line of the table, and words one of which is in the name of each test that it stands for.
 FEATURES = {
-    "starts, tab and accordions appear": ("test_the_start_has", "test_tab_accordions", "test_the_script_is_listed"),
+    "starts, tab and accordions appear": (
+        "test_the_start_has",
+        "test_tab_accordions",
+        "test_the_script_is_listed",
+        "accordion_is_off",
+    ),
     "Reload UI": ("test_reload_ui",),
     "plain, EEG, plain: the plain pictures are identical": ("test_plain_pictures_before", "test_the_prompt_does_not"),
     "a batch of 3 draws 3 windows; batch count": ("test_a_batch_of_three", "test_windows_go_on"),
@@ -33,21 +43,27 @@ FEATURES = {
     "routes and --api-auth": ("test_encoders_are", "test_a_recording_is_kept", "test_windows_are_decoded", "password"),
     "50 requests at a time": ("fifty", "same_time"),
     "without mne; beside another `core`; install.py": ("without_mne", "owns_core", "test_install"),
+    "settings, another folder of encoders": ("test_another_folder", "test_the_settings_page"),
     "in a browser": ("test_browser",),
+    "the stand-in's claims hold": ("test_standin",),
 }
 
 
-def results(path: Path) -> dict[str, dict[str, list[str]]]:
-    """By feature and host, what became of its tests: passed, skipped or failed."""
-    found: dict[str, dict[str, list[str]]] = {feature: {} for feature in FEATURES}
-    for case in ElementTree.parse(path).iter("testcase"):
-        name = f"{case.get('classname', '')}.{case.get('name', '')}"
+def results(paths: Sequence[Path]) -> dict[str, dict[str, list[str]]]:
+    """By feature and host, what became of its tests: passed, skipped or failed; a last line for all tests of a host."""
+    found: dict[str, dict[str, list[str]]] = {feature: {} for feature in (*FEATURES, ALL)}
+    cases = (case for path in paths for case in ElementTree.parse(path).iter("testcase"))
+    for name, case in {f"{case.get('classname', '')}.{case.get('name', '')}": case for case in cases}.items():
         kind = next((kind for kind in NAMES if f"[{kind}" in name), None)
+        if kind is None:
+            continue
         tags = {child.tag for child in case}
         outcome = "failed" if tags & {"failure", "error"} else "skipped" if "skipped" in tags else "passed"
-        for feature, words in FEATURES.items():
-            if kind is not None and any(word in name for word in words):
-                found[feature].setdefault(kind, []).append(outcome)
+        features = [feature for feature, words in FEATURES.items() if any(word in name for word in words)]
+        if not features:
+            print(f"in no line: {name}", file=sys.stderr)
+        for feature in (*features, ALL):
+            found[feature].setdefault(kind, []).append(outcome)
     return found
 
 
@@ -68,4 +84,4 @@ def table(found: dict[str, dict[str, list[str]]]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(results(Path(sys.argv[1]))))
+    print(table(results([Path(path) for path in sys.argv[1:]])))

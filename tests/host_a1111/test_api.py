@@ -13,7 +13,7 @@ ROUTES = (
     ("/sd-eeg/recordings", {"recording": "noise.safetensors"}),
     ("/sd-eeg/encode", {**EEG, "encoder": "prompts.safetensors"}),
 )
-MANY, GROWTH_MB = 50, 20
+MANY, WARM_UP, ROUNDS, GROWTH_MB = 50, 2, 3, 20
 
 
 def test_encoders_are_listed_with_their_cards(host):
@@ -78,7 +78,7 @@ def test_fifty_parallel_requests_are_neither_lost_nor_mixed_up_and_memory_is_fla
         return host.draw(requests[number], steps=1, seed=number, prompt=f"number {number}").digests
 
     grown = []
-    for _ in range(3):
+    for _ in range(WARM_UP + ROUNDS):
         before = host.rss_mb()
         with concurrent.futures.ThreadPoolExecutor(MANY) as pool:
             found = list(pool.map(draw, range(MANY)))
@@ -86,7 +86,8 @@ def test_fifty_parallel_requests_are_neither_lost_nor_mixed_up_and_memory_is_fla
         grown.append(host.rss_mb() - before)
         assert found == [[one] for one in expected]
     print(f"\n{host.kind}: the process grew by {', '.join(f'{mb:.1f}' for mb in grown)} MB in rounds of {MANY}")
-    assert grown[-1] < GROWTH_MB
+    # One conditioning of 77 x 768 that stayed for each picture would be 35 MB.
+    assert sum(grown[WARM_UP:]) < GROWTH_MB
 
 
 def test_routes_and_pictures_at_the_same_time_do_not_mix(host, computed):

@@ -280,7 +280,9 @@ def test_an_encoder_is_trained_cancelled_and_found_in_the_accordion(page, web, t
     page.click("sd_eeg_txt2img_refresh")
     page.settle(1500)
     page.pick("sd_eeg_txt2img_encoder", file.name)
-    assert len(page.generate()) == 1
+    drawn = page.generate()
+    assert page.error() == ""
+    assert len(drawn) == 1
     assert value_of(page.infotext(), "EEG encoder") == file.name
 
 
