@@ -1,4 +1,4 @@
-"""What the phantom's head gives without any picture: 1/f background, alpha, blinks, mains hum and sensor noise."""
+"""What the phantom's head gives without any picture: 1/f background, alpha, blinks, hum, sensor noise and drift."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 KNEE_HZ = 0.5  # the 1/f spectrum is flat below
 BLINK_S = 0.32
 ALPHA_WIDTH_HZ = 0.8
+DRIFT_S = 300.0  # the time in which the electrodes' drift forgets where it was
 
 
 def background(head: HeadModel, config: "BrainConfig", n_times: int, seed: int) -> np.ndarray:
@@ -96,6 +97,29 @@ def artifacts(head: HeadModel, config: "BrainConfig", n_times: int, seed: int) -
                     np.float32
                 )
     return data
+
+
+def drift(head: HeadModel, config: "BrainConfig", n_times: int, seed: int) -> np.ndarray:
+    """Simulate the slow drift of the electrodes' potentials: each wanders on its own over minutes.
+
+    A stationary first-order process of `config.drift_uv` root mean square and 300 s memory, so that a recording of a
+    minute has one level and two recordings have two. A high-pass filter of 0.5 Hz leaves nothing of it.
+
+    Returns float32 (n_channels, n_times), volts.
+    """
+    n_channels = len(head.ch_names)
+    if config.drift_uv == 0:
+        return np.zeros((n_channels, 1), np.float32)
+    rng = np.random.default_rng([seed, 16])
+    seconds = np.arange(int(np.ceil(n_times / config.sfreq)) + 1)
+    kept = np.exp(-1 / DRIFT_S)
+    steps = rng.standard_normal((len(seconds), n_channels))
+    steps[1:] *= np.sqrt(1 - kept**2)
+    for i in range(1, len(seconds)):
+        steps[i] += kept * steps[i - 1]
+    t = np.arange(n_times) / config.sfreq
+    levels = [np.interp(t, seconds, steps[:, channel]) for channel in range(n_channels)]
+    return (1e-6 * config.drift_uv * np.stack(levels)).astype(np.float32)
 
 
 def _alpha(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..recording import Event, Recording
 from .attributes import attribute_tables
-from .background import artifacts, background, background_rms
+from .background import artifacts, background, background_rms, drift
 from .head import AREAS, HeadModel, head_model
 from .scenes import Scene, all_scenes
 
@@ -27,13 +27,14 @@ class BrainConfig:
     montage: a name in `core.montage.MONTAGES`. sfreq: hertz. snr: root mean square of the feature-dependent part of
     the single-trial response over that of the background, both at the sensors. Feature-dependent part: the
     noise-free, unfiltered response to a scene less its mean over all 864 scenes, over all scenes, all channels and 0
-    to 0.6 s after onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks, mains hum and
+    to 0.6 s after onset. Background: 1/f, alpha and sensor noise over all channels and time; blinks, hum, drift and
     the response's own variability are left out. 0 is the null: the same recording with the same common response and
     no trace of what was shown. subject: seed of the person (where sources lie, how features mix in them, latencies).
     soa_s, soa_jitter_s: from one onset to the next, and the half-width of its uniform jitter. latency_jitter_ms:
     standard deviation of a trial's latency. variability_nam: standard deviation, trial by trial, of each response
     component's amplitude, whatever is shown, in nA·m. Levels in microvolts are root mean squares, but for blink_uv, a
-    blink's height at the brow. Raises ValueError for a value outside its range or an unknown montage.
+    blink's height at the brow. drift_uv: of the electrodes' drift over
+    minutes. Raises ValueError for a value outside its range or an unknown montage.
     """
 
     montage: str = "epoc-14"
@@ -53,6 +54,7 @@ class BrainConfig:
     line_uv: float = 3.0
     line_hz: float = 50.0
     sensor_uv: float = 4.0
+    drift_uv: float = 0.0
 
     def __post_init__(self):
         from ..montage import MONTAGES
@@ -64,6 +66,7 @@ class BrainConfig:
             "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "variability_nam": (0, 1000),
             "background_uv": (0.1, 1000), "background_exponent": (0, 3), "alpha_uv": (0, 1000), "blink_uv": (0, 2000),
             "blinks_per_minute": (0, 60), "line_uv": (0, 1000), "line_hz": (1, 1000), "sensor_uv": (0, 1000),
+            "drift_uv": (0, 10000),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
@@ -155,6 +158,7 @@ def simulate_recording(scenes: Sequence[Scene], config: BrainConfig, seed: int =
     n_times = int(np.ceil((onsets[-1] + LEAD_OUT_S) * config.sfreq))
     data = background(brain.head, config, n_times, seed)
     data += artifacts(brain.head, config, n_times, seed)
+    data += drift(brain.head, config, n_times, seed)
     noise = np.random.default_rng([seed, 23]).standard_normal((len(scenes), len(brain.common)))
     amplitudes = brain.common + brain.features(scenes) + 1e-9 * config.variability_nam * noise
     add_responses(data, config.sfreq, brain, amplitudes, onsets + delays)
@@ -168,6 +172,7 @@ def simulate_rest(config: BrainConfig, duration_s: float, seed: int = 0) -> Reco
     n_times = int(np.ceil(duration_s * config.sfreq))
     data = background(head, config, n_times, seed)
     data += artifacts(head, config, n_times, seed)
+    data += drift(head, config, n_times, seed)
     return as_recording(data, config, np.zeros(0), [], seed)
 
 

@@ -55,6 +55,11 @@ class Scene:
         return self.caption[2:].replace(" ", "-")
 
     @property
+    def class_name(self) -> str:
+        """Return colour and shape, for example ``red star``: what a coarse label tells, neither place nor size."""
+        return f"{self.colour} {self.shape}"
+
+    @property
     def codes(self) -> tuple[int, int, int, int]:
         """Return the indices of shape, colour, place and size in their tables."""
         tables = (SHAPES, tuple(COLOURS), tuple(PLACES), tuple(SIZES))
@@ -65,6 +70,28 @@ class Scene:
 def all_scenes() -> list[Scene]:
     """Return all 864 scenes in a fixed order."""
     return [Scene(*values) for values in product(SHAPES, COLOURS, PLACES, SIZES)]
+
+
+def class_names(n: int = 48) -> tuple[str, ...]:
+    """Return the first `n` of the 48 coarse classes, one colour and shape each (``red circle`` first).
+
+    Raises ValueError where there are not so many.
+    """
+    names = tuple(f"{colour} {shape}" for shape, colour in product(SHAPES, COLOURS))
+    if not 1 <= n <= len(names):
+        raise ValueError(f"the phantom has 1 to {len(names)} classes of shape and colour; got {n}")
+    return names[:n]
+
+
+def scenes_of_class(name: str) -> list[Scene]:
+    """Return the 18 scenes (9 places, 2 sizes) of a class such as ``red star`` or ``a red star``.
+
+    Raises ValueError naming colours and shapes where it is none.
+    """
+    bare = name.removeprefix("a ")
+    if found := [scene for scene in all_scenes() if scene.class_name == bare]:
+        return found
+    raise ValueError(f"no class {name!r}; it is a colour of {tuple(COLOURS)} and a shape of {SHAPES}")
 
 
 def split_scenes(seed: int = 0) -> dict[str, list[Scene]]:

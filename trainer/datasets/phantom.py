@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from core.phantom.brain import BrainConfig, simulate_recording
-from core.phantom.scenes import Scene, split_scenes
+from core.phantom.scenes import Scene, class_names, split_scenes
 from core.preprocessing import PreprocessingConfig
 from core.recording import Recording
 
 from .dataset import Dataset, Session
 
+DESIGNS = ("shuffled", "blocks")
 CREDIT = "phantom: simulated by sd-eeg itself, not brain data"
 
 
@@ -22,7 +23,7 @@ class PhantomOptions:
     """What is simulated."""
 
     montage: str = "epoc-14"
-    """headset: epoc-14, muse-4, insight-5, 10-20-17, 10-20-32, things-63"""
+    """headset: epoc-14, muse-4, insight-5, 10-20-17, 10-20-32, things-63, 10-05-128"""
     sfreq: float = 128.0
     """sampling rate in hertz"""
     snr: float = BrainConfig.snr
@@ -43,6 +44,15 @@ class PhantomOptions:
     """how many of the 200 test scenes are shown (all)"""
     scenes_per_run: int = 282
     """presentations in one recording"""
+    classes: int | None = None
+    """label scenes by this many classes of colour and shape, at most 48, and show those only (each scene is its own)"""
+    design: str = "shuffled"
+    """order of presentation: shuffled, or blocks (with --classes: each class in a recording of its own, the confound)
+    """
+    drift_uv: float = 0.0
+    """root mean square of the electrodes' slow drift, microvolts; a recording has its own"""
+    l_freq: float = 0.5
+    """lower edge of the band-pass in hertz; 0 for none, which lets drift through"""
     seed: int = 0
     """of the order, the noise and the onsets"""
 
@@ -53,11 +63,20 @@ class PhantomOptions:
                 raise ValueError(f"--{name.replace('_', '-')} is {value}; it must not be negative")
         if self.scenes_per_run < 1:
             raise ValueError(f"--scenes-per-run is {self.scenes_per_run}; at least 1 is needed")
+        if self.l_freq < 0:
+            raise ValueError(f"--l-freq is {self.l_freq}; it must not be negative (0: no high-pass)")
+        if self.design not in DESIGNS:
+            raise ValueError(f"--design is {self.design!r}; known: {', '.join(DESIGNS)}")
+        if self.classes is not None:
+            class_names(self.classes)
+        elif self.design == "blocks":
+            raise ValueError("--design blocks puts each class into a recording of its own; say how many with --classes")
         self.brain()
 
     def brain(self) -> BrainConfig:
         """Return the simulated person, headset and sitting."""
-        return BrainConfig(montage=self.montage, sfreq=self.sfreq, snr=self.snr, subject=self.subject)
+        names = ("montage", "sfreq", "snr", "subject", "drift_uv")
+        return BrainConfig(**{name: getattr(self, name) for name in names})
 
 
 def brain_config(provenance: dict[str, Any]) -> BrainConfig:
@@ -74,17 +93,24 @@ def presentations(options: PhantomOptions) -> list[list[tuple[Scene, str]]]:
     """Return each run's scenes with their splits, in order of presentation.
 
     All presentations of the sitting are shuffled together before they are dealt to runs, so that neither split, nor
-    scene, nor repeat goes with a run or with a place in it.
+    scene, nor repeat goes with a run or with a place in it. In the design `blocks` a run holds one class, shuffled.
     """
     shown: list[tuple[Scene, str]] = []
+    kept = class_names(options.classes) if options.classes else ()
     for split, scenes in split_scenes().items():
+        scenes = [scene for scene in scenes if not kept or scene.class_name in kept]
         wanted = getattr(options, f"{split}_scenes")
         if wanted is not None and wanted > len(scenes):
-            raise ValueError(f"--{split}-scenes is {wanted}; the phantom has {len(scenes)} {split} scenes")
+            of = f" of {options.classes} classes" if kept else ""
+            raise ValueError(f"--{split}-scenes is {wanted}; the phantom has {len(scenes)} {split} scenes{of}")
         shown += [(scene, split) for scene in scenes[:wanted] for _ in range(getattr(options, f"{split}_repeats"))]
     if not shown:
         raise ValueError("no scene would be shown; give at least one of --train-repeats, --val-repeats, --test-repeats")
     order = np.random.default_rng([options.seed, 9]).permutation(len(shown))
+    if options.design == "blocks":
+        turns = np.random.default_rng([options.seed, 10]).permutation(len(kept))
+        runs = [[shown[i] for i in order if shown[i][0].class_name == kept[turn]] for turn in turns]
+        return [run for run in runs if run]
     n_runs = -(-len(shown) // options.scenes_per_run)
     return [[shown[i] for i in part] for part in np.array_split(order, n_runs)]
 
@@ -107,11 +133,12 @@ def simulate_run(run: list[tuple[Scene, str]], options: PhantomOptions, number: 
     """Simulate one run and say what was shown when."""
     seed = int(np.random.SeedSequence([options.seed, options.subject, number]).generate_state(1)[0])
     recording = simulate_recording([scene for scene, _ in run], options.brain(), seed)
+    coarse = options.classes is not None
     rows = [
         {
-            "label": scene.id,
+            "label": scene.class_name if coarse else scene.id,
             "image_id": scene.id,
-            "caption": scene.caption,
+            "caption": f"a {scene.class_name}" if coarse else scene.caption,
             "subject": f"phantom-{options.subject}",
             "session": f"seed-{options.seed}",
             "run": f"run-{number + 1:03d}",
@@ -133,7 +160,7 @@ def preprocessing(source: Path | None, options: PhantomOptions) -> Preprocessing
         sfreq=options.sfreq,
         tmin=0.0,
         tmax=0.75,
-        l_freq=0.5,
+        l_freq=options.l_freq or None,
         h_freq=min(40.0, 0.4 * options.sfreq),
         scaling="train",
         clip=10.0,
