@@ -118,8 +118,8 @@ def test_every_picture_and_table_can_be_read_aloud(tmp_path):
     ("checks", "first"),
     [
         ([PASSED, OPEN], "No leak check failed."),
-        ([PASSED, FAILED], "A leak check failed."),
-        ([FAILED, FAILED], "2 leak checks failed."),
+        ([PASSED, FAILED], "A leak check failed: the score is a leak, not vision."),
+        ([FAILED, FAILED], "2 leak checks failed: the score is a leak, not vision."),
         ([], "No leak check was made."),
     ],
 )
@@ -128,6 +128,18 @@ def test_the_first_line_says_whether_a_leak_check_failed(tmp_path, checks, first
     words = read(tmp_path).words
     assert words[1] == first
     assert (FAILED.sentence in words[:6]) == (FAILED in checks)
+
+
+def test_both_files_begin_with_the_verdict(tmp_path):
+    write_report(tmp_path, full_report(checks=[FAILED]))
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert next(iter(told)) == "verdict"
+    assert told["verdict"] == read(tmp_path).words[1] == "A leak check failed: the score is a leak, not vision."
+
+
+def test_a_leak_that_gives_no_score_above_chance_is_said_to_show_nothing(tmp_path):
+    write_report(tmp_path, full_report(checks=[FAILED], scores=[score(p_value=0.4, interval=[0.004, 0.006])]))
+    assert read(tmp_path).words[1].startswith("A leak check failed, though no score is above chance")
 
 
 def test_a_check_that_could_not_be_made_is_not_called_passed(tmp_path):

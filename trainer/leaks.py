@@ -5,7 +5,8 @@ each (Li et al. 2021, "The perils and pitfalls of block design for EEG classific
 that were trained on, and labels that can be read before the picture is shown.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -18,6 +19,8 @@ TOLERATED = 0.1  # share of the label that block or time may explain, beyond wha
 ALPHA = 0.01  # a check that fails by chance in one honest report of a hundred
 N_PERMUTATIONS = 200
 MIN_TRIALS = 20
+ABOVE_CHANCE = 0.05  # p of a score that is called above chance
+NOT_A_LEAK = {"test concepts"}  # checks of what a score means rather than of where it comes from
 FEW_CLASSES = 20  # with more, the time before the picture is decoded in the test split only
 
 
@@ -60,6 +63,31 @@ def check_leaks(
     return checks
 
 
+def verdict(checks: Sequence[Check | dict], scores: Sequence[dict] = ()) -> str:
+    """Return in one plain sentence what the checks make of the scores: whether they are a leak.
+
+    checks: or dicts of their fields. scores: the report's rows; where none is above chance, a leak has shown nothing.
+    """
+    found = [check if isinstance(check, dict) else asdict(check) for check in checks]
+    failed = [check["name"] for check in found if check.get("passed") is False]
+    if not found:
+        return "No leak check was made."
+    if not failed:
+        return "No leak check failed."
+    count = "A leak check failed" if len(failed) == 1 else f"{len(failed)} leak checks failed"
+    if not set(failed) - NOT_A_LEAK:
+        return f"{count}: do not read the scores as vision before this is settled."
+    if scores and not any(_above_chance(row) for row in scores):
+        return f"{count}, though no score is above chance; one that is would not show vision."
+    return f"{count}: the score is a leak, not vision."
+
+
+def _above_chance(row: dict) -> bool:
+    # labels shuffled inside blocks of one class stay as they are, so p alone would miss the very case
+    (low, _), chance, p = row.get("interval") or (None, None), row.get("chance"), row.get("p_value")
+    return (p is not None and p <= ABOVE_CHANCE) or (low is not None and chance is not None and low > chance)
+
+
 def shared_information(label: np.ndarray, block: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """Return the share of the label's entropy that the block tells, and its permutation p.
 
@@ -92,7 +120,9 @@ def check_blocks(trials: Trials, test: np.ndarray, seed: int = 0) -> Check:
     share, p = shared_information(label, block, seed)
     if share > TOLERATED and p <= ALPHA:
         nested = all(len(np.unique(block[label == c])) == 1 for c in classes)
-        how = "every class was recorded in one block only" if nested else "classes are unevenly spread over blocks"
+        pure = all(len(np.unique(label[block == b])) == 1 for b in np.unique(block))
+        how = "every class was recorded in one block only" if nested else "every block holds one class only"
+        how = how if nested or pure else "classes are unevenly spread over blocks"
         sentence = f"Class = recording block: {how}, and the block tells {share:.0%} of the class. "
         return Check(name, False, share, sentence + "Scores may show slow drift, not vision.")
     sentence = (

@@ -13,13 +13,16 @@ import numpy as np
 
 from core.files import write_atomically
 
-from .report_page import page
+from .leaks import verdict
+from .report_page import page, with_section
 
 LARGEST_SIDE = 256  # pixels; larger pictures are shrunk for the page
 
 
 def write_report(folder: str | Path, report: Mapping[str, Any], pictures: Mapping[str, Any] | None = None) -> None:
     """Write report.json and report.html into a folder, each beside the old one and renamed.
+
+    Both begin with the verdict of the leak checks.
 
     report: `title` and, all optional, `simulated` (bool), `checks` (leaks.Check or dicts of its fields), `scores`
     (dicts with `name`, `value`, `interval`, `chance`, `baselines`, `p_value`, `ceiling`, `n`, `note`), `sections`
@@ -30,13 +33,34 @@ def write_report(folder: str | Path, report: Mapping[str, Any], pictures: Mappin
 
     Raises ValueError where the report has no title or stacks differ in number; nothing is written then.
     """
-    content = plain(report)
+    told = verdict(report.get("checks") or [], report.get("scores") or [])
+    content = {"verdict": told, **plain(report)}
     if not content.get("title"):
         raise ValueError("a report needs a 'title'; its keys are " + ", ".join(map(str, content)))
     html = page(content, picture_rows(pictures or {}))
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     for name, written in (("report.json", text + "\n"), ("report.html", html)):
         with write_atomically(Path(folder) / name) as beside:
+            beside.write_text(written, encoding="utf-8")
+
+
+def append_section(folder: str | Path, section: Mapping[str, Any]) -> None:
+    """Add a section to a written report, in both files; one of the same title is replaced.
+
+    section: `title` and any of `text`, `table`, `attributes`, `confusion`. Raises FileNotFoundError where the folder
+    holds no report.
+    """
+    paths = {name: Path(folder) / name for name in ("report.json", "report.html")}
+    if missing := [path for path in paths.values() if not path.is_file()]:
+        raise FileNotFoundError(f"no {missing[0]}; write the report with trainer/evaluate.py first")
+    added = plain(section)
+    report = json.loads(paths["report.json"].read_text(encoding="utf-8"))
+    others = [one for one in report.get("sections") or [] if one.get("title") != added["title"]]
+    report["sections"] = [*others, added]
+    html = with_section(paths["report.html"].read_text(encoding="utf-8"), added)
+    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+    for name, written in (("report.json", text + "\n"), ("report.html", html)):
+        with write_atomically(paths[name]) as beside:
             beside.write_text(written, encoding="utf-8")
 
 

@@ -12,6 +12,7 @@ from .report_charts import attribute_bars, confusion_table, number, score_strip,
 STYLE = Path(__file__).with_name("report.css")
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LEVEL = 0.05
+MANY_PICTURES = 6  # a trial: with more, each trial has the page's width
 EXPLAINED = {
     "seen": "what was shown",
     "decoded": "what was drawn from the EEG",
@@ -43,7 +44,7 @@ def page(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 {STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
-{_verdict(report.get("checks") or [])}
+{_verdict(report["verdict"], report.get("checks") or [])}
 {_banner() if simulated else ""}
 <main>
 <header class="title">
@@ -57,27 +58,26 @@ def page(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 """
 
 
-def _verdict(checks: list[dict]) -> str:
+def _verdict(first: str, checks: list[dict]) -> str:
     failed = [check for check in checks if check.get("passed") is False]
     open_ = sum(check.get("passed") is None for check in checks)
     passed = len(checks) - len(failed) - open_
     counts = f"{passed} passed" + (f", {open_} could not be made" if open_ else "")
     if failed:
-        few = "A leak check failed" if len(failed) == 1 else f"{len(failed)} leak checks failed"
         told = "".join(f"<li>{escape(check['sentence'])}</li>" for check in failed)
         return (
             f'<div class="verdict bad"><p><span class="mark" aria-hidden="true">✕</span>'
-            f"<strong>{few}.</strong> Do not read the scores below as vision before this is settled.</p>"
+            f"<strong>{escape(first)}</strong></p>"
             f"<ul>{told}</ul></div>"
         )
     if not checks:
         return (
             '<div class="verdict open"><p><span class="mark" aria-hidden="true">–</span>'
-            "<strong>No leak check was made.</strong></p></div>"
+            f"<strong>{escape(first)}</strong></p></div>"
         )
     return (
         '<div class="verdict good"><p><span class="mark" aria-hidden="true">✓</span>'
-        f'<strong>No leak check failed.</strong> <span class="quiet">{counts}.</span></p></div>'
+        f'<strong>{escape(first)}</strong> <span class="quiet">{counts}.</span></p></div>'
     )
 
 
@@ -191,9 +191,8 @@ def _pictures(rows: list[dict], simulated: bool) -> str:
         cards.append(f"<figure><figcaption>{escape(row['caption'])}</figcaption><ul>{shown}</ul></figure>")
     of = "simulated EEG" if simulated else "EEG"
     intro = f'<p class="intro">Held-out trials in order, not chosen, decoded from {of}. {told}.</p>'
-    return _section(
-        "Pictures", f'{intro}<div class="grid of-{len(names)}">{"".join(cards)}</div>', simulated, "pictures"
-    )
+    kind = "many" if len(names) > MANY_PICTURES else f"of-{len(names)}"
+    return _section("Pictures", f'{intro}<div class="grid {kind}">{"".join(cards)}</div>', simulated, "pictures")
 
 
 def _checks(checks: list[dict]) -> str:
@@ -228,6 +227,19 @@ def _sections(sections: list[dict]) -> str:
         else:
             large += _section(section["title"], body)
     return large + (_section("Details", f'<div class="details">{small}</div>') if small else "")
+
+
+def with_section(html: str, section: dict[str, Any]) -> str:
+    """Return a page with one more section before its provenance, or with the section of that title replaced."""
+    title = escape(section["title"]).replace("--", "-")
+    begin, end = f"<!-- added: {title} -->", f"<!-- end: {title} -->"
+    body = f"{begin}{_sections([section])}{end}\n"
+    before, found, rest = html.partition(begin)
+    if found:
+        return before + body + rest.partition(end)[2].lstrip("\n")
+    place = html.find('<section class="provenance">')
+    place = html.rfind("</main>") if place < 0 else place
+    return html[:place] + body + html[place:]
 
 
 def _curve(curve: list[dict]) -> str:

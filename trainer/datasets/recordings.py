@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.preprocessing import PreprocessingConfig
 from core.recording import Event, Recording, load_recording
 
 from .dataset import Dataset, Session, file_identity, files_in
+
+UNLABELLED = "unlabelled"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class RecordingsOptions:
 
     events: tuple[str, ...] = ()
     """labels of the events to keep, or regular expressions that match whole labels (all events)"""
+    every: float | None = None
+    """cut a window every so many seconds instead of at events: unlabelled, for masked pre-training"""
     tmin: float = -0.1
     """start of the window, seconds from the event"""
     tmax: float = 0.8
@@ -41,6 +47,10 @@ class RecordingsOptions:
     """what the files' numbers are, where they do not say: V, mV, uV, nV"""
 
     def __post_init__(self) -> None:
+        if self.every is not None and self.every <= 0:
+            raise ValueError(f"--every is {self.every}; it must be above 0 seconds")
+        if self.every is not None and self.events:
+            raise ValueError("--every cuts without events; leave out --events")
         for pattern in self.events:
             try:
                 re.compile(pattern)
@@ -73,6 +83,14 @@ def sessions(source: Path | None, options: RecordingsOptions) -> list[Session]:
 def load_events(path: Path, options: RecordingsOptions, subject: str, run: str) -> tuple[Recording, list[dict]]:
     """Read one file and take its events. Raises ValueError listing the labels there are where none matches."""
     recording = load_recording(path, units=options.units)
+    if options.every is not None:
+        onsets = np.arange(-options.tmin, recording.duration - options.tmax, options.every)
+        who = {"subject": subject, "run": run, "block": run}
+        # Each window is a picture of its own: no two are repeats, to be averaged or kept on one side of a split.
+        return recording, [
+            {"label": UNLABELLED, "image_id": f"{run} {onset:.3f} s", "caption": UNLABELLED, "onset": onset, **who}
+            for onset in onsets.tolist()
+        ]
     kept = [event for event in recording.events if wanted(event, options.events)]
     if not kept:
         there = Counter(event.label for event in recording.events)

@@ -1,0 +1,306 @@
+"""Controls beside the scores: is it the picture, or the block, the person, the slow frequencies?
+
+    python trainer/controls.py runs/first --bands --leave-one-subject-out --block-permuted
+    python trainer/controls.py runs/store --bands
+
+Each control fits one cheap decoder (trainer/plain_decoder.py) to single presentations of the run's training split and
+scores its test split. A run's report gets a section with the table. Nothing named does all of them.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+import tyro
+
+from core.scores import bootstrap_interval, permutation_p
+from core.trials import Trials
+from trainer.band_views import band_views
+from trainer.console import run
+from trainer.datasets.store import TrialStore, open_store
+from trainer.decoding_scores import top1
+from trainer.options import TrainOptions
+from trainer.plain_decoder import Scored, decode, features_of_trials
+from trainer.report import append_section
+from trainer.splits import split_trials
+
+TITLE = "Controls"
+TEXT = (
+    "One cheap decoder (linear discriminants of binned samples and log power, single presentations) under conditions "
+    "that a score of vision should survive, or must not."
+)
+TEST_SHARE = 0.2
+PERMUTATIONS = 1000
+DRAWS = 5  # of labels dealt anew
+
+
+@dataclass(frozen=True)
+class ControlOptions:
+    """Which controls are made of what."""
+
+    of: tyro.conf.Positional[Path]
+    """Folder of a run or of a trial store."""
+    bands: bool = False
+    """The same in other frequency bands: raw, 5-95, 14-70 and 55-95 Hz."""
+    leave_one_subject_out: bool = False
+    """Each person decoded by what was fitted to the others."""
+    block_permuted: bool = False
+    """Labels shuffled inside recording blocks, and blocks given one another's labels."""
+    data: Path | None = None
+    """A run's trial store, where it has moved."""
+    source: Path | None = None
+    """Folder of the data set, to filter recordings before they are cut."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Material:
+    """A store's trials with their features (n, d) and who trains and tests."""
+
+    store: TrialStore
+    trials: Trials
+    features: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+
+
+def load_material(options: ControlOptions) -> Material:
+    """Return a run's or a store's trials; a store without a test split gets a fifth of its pictures, drawn by seed.
+
+    Validation trials train too, since nothing is selected. Raises ValueError where no test class was trained on.
+    """
+    is_run = (options.of / "options.json").is_file()
+    if is_run:
+        from trainer.train import load_options
+
+        chosen = load_options(options.of)
+        store = open_store(options.data or chosen.data)
+    else:
+        store, chosen = open_store(options.of), TrainOptions(data=options.of, val_share=0.0, seed=options.seed)
+    trials = store.trials()
+    parts = split_trials(trials, chosen)
+    train, test = np.sort(np.concatenate([parts["train"], parts["val"]])), parts["test"]
+    if not len(test):
+        train, test = _hold_out(trials, train, options.seed)
+    known = np.isin(trials.label[test], trials.label[train])
+    if not known.any():
+        raise ValueError(
+            "none of the test classes was trained on, so a classifier cannot be tested; controls need classes that are "
+            "in both splits (for the phantom: prepare.py phantom --classes 40)"
+        )
+    return Material(store, trials, features_of_trials(trials), train, test[known])
+
+
+def _hold_out(trials: Trials, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng, pictures = np.random.default_rng([seed, 13]), trials.image_id[rows]
+    distinct = np.unique(pictures)
+    if len(distinct) <= 2 * len(trials.labels):  # few pictures shown often: none can be spared
+        is_test = rng.random(len(rows)) < TEST_SHARE
+    else:
+        is_test = np.isin(pictures, rng.permutation(distinct)[: round(TEST_SHARE * len(distinct))])
+    return rows[~is_test], rows[is_test]
+
+
+def row_of(
+    name: str, scored: Scored, label: np.ndarray, pictures: np.ndarray, note: str = "", block: np.ndarray | None = None
+) -> dict:
+    """Return a row of the table: accuracy on test trials with its interval, chance and a permutation p.
+
+    label, pictures: (n_test,). Trials of one picture are drawn together for the interval, where there are many. block:
+    (n_test,), what is right or wrong as a whole, one class each; blocks are drawn and their labels permuted then.
+    """
+    truth = np.searchsorted(scored.classes, label)
+    hits = (scored.labels == label).astype(float)
+    if block is None:
+        groups = pictures if len(np.unique(pictures)) > 2 * len(scored.classes) else None
+        p = permutation_p(scored.scores, truth, top1, n=PERMUTATIONS)
+    else:
+        groups, first, member = block, *np.unique(block, return_index=True, return_inverse=True)[1:]
+        found = np.searchsorted(scored.classes, scored.labels)
+        p = permutation_p(found, truth[first], lambda found, given: float((found == given[member]).mean()))
+    low, high = bootstrap_interval(hits, groups=groups)
+    return {
+        "control": name,
+        "accuracy": float(hits.mean()),
+        "interval": [low, high],
+        "chance": 1 / len(scored.classes),
+        "p": p,
+        "trials": len(label),
+        "note": note,
+    }
+
+
+def missing_row(name: str, note: str) -> dict:
+    """Return a row that says why a control could not be made."""
+    return {"control": name, **dict.fromkeys(("accuracy", "interval", "chance", "p", "trials")), "note": note}
+
+
+def plain_row(material: Material) -> dict:
+    """Return the decoder's own accuracy, which the controls are read against."""
+    label, test = material.trials.label, material.test
+    scored = decode(material.features, label, material.train, test)
+    return row_of("no control", scored, label[test], material.trials.image_id[test], "the split of the run")
+
+
+def band_rows(material: Material, source: Path | None) -> Iterator[dict]:
+    """Yield a row for each frequency band; one that cannot be had says why."""
+    trials = material.trials
+    for view in band_views(material.store, trials, source):
+        name = f"band {view.name}" + ("" if view.name == "raw" else " Hz")
+        if view.features is None:
+            yield missing_row(name, view.note)
+            continue
+        scored = decode(view.features, trials.label, material.train, material.test)
+        yield row_of(name, scored, trials.label[material.test], trials.image_id[material.test], view.note)
+
+
+def blocks_of(trials: Trials) -> np.ndarray | None:
+    """Return the number of each trial's recording block (n,), or None where the store names none."""
+    columns = [name for name in ("session", "run", "block") if (getattr(trials, name) != "").any()]
+    return trials.select_columns(np.arange(len(trials))).groups("subject", *columns)[1] if columns else None
+
+
+def one_class_each(material: Material, block: np.ndarray | None) -> bool:
+    """Tell whether every block holds trials of one class only: class = recording block."""
+    if block is None:
+        return False
+    used = np.concatenate([material.train, material.test])
+    pairs = np.unique(np.stack([block[used], material.trials.label[used]]), axis=1)
+    return pairs.shape[1] == len(np.unique(block[used]))
+
+
+def subject_rows(material: Material) -> Iterator[dict]:
+    """Yield a row for each person decoded by the others' training trials, after one for all of them together."""
+    trials, people = material.trials, np.unique(material.trials.subject)
+    if len(people) < 2:
+        yield missing_row("leave one subject out", f"impossible here: the store has one person ({people[0]})")
+        return
+    block = blocks_of(trials)
+    confounded = one_class_each(material, block)
+    rows, hits, groups, n_classes, n = [], [], [], [], 0
+    for person in people:
+        train = material.train[trials.subject[material.train] != person]
+        test = material.test[trials.subject[material.test] == person]
+        test = test[np.isin(trials.label[test], trials.label[train])]
+        if not len(test):
+            rows.append(missing_row(f"  {person}", "no test trials of classes that others saw"))
+            continue
+        scored = decode(material.features, trials.label, train, test)
+        whole = block[test] if confounded and block is not None else None
+        note = f"fitted to the others{'' if whole is None else '; blocks count as one'}"
+        rows.append(row_of(f"  {person}", scored, trials.label[test], trials.image_id[test], note, whole))
+        hits.append((scored.labels == trials.label[test]).astype(float))
+        groups.append(np.full(len(test), len(groups)))
+        n_classes.append(len(scored.classes))
+        n += len(test)
+    if hits:
+        low, high = bootstrap_interval(np.concatenate(hits), groups=np.concatenate(groups))
+        yield {
+            "control": "leave one subject out",
+            "accuracy": float(np.concatenate(hits).mean()),
+            "interval": [low, high],
+            "chance": float(np.mean([1 / count for count in n_classes])),
+            "p": None,
+            "trials": n,
+            "note": f"{len(hits)} people; whole people are drawn for the interval",
+        }
+    yield from rows
+
+
+def block_rows(material: Material, seed: int) -> Iterator[dict]:
+    """Yield the accuracy for labels shuffled inside blocks, and where each block holds one class also for blocks that
+    got one another's labels.
+
+    Inside blocks: what is left was told by the block alone. Exchanged: names that mean nothing, learnt as well as the
+    true ones, show that blocks are decoded.
+    """
+    block = blocks_of(material.trials)
+    if block is None:
+        yield missing_row("labels shuffled inside blocks", "impossible here: the store names no block or run")
+        return
+    yield _shuffled_row(material, block, "labels shuffled inside blocks", _shuffle_inside, seed, "what the block tells")
+    if one_class_each(material, block):
+        name, note = "blocks given one another's labels", "each person's blocks by themselves"
+        yield _shuffled_row(material, block, name, _exchange, seed, note)
+
+
+def _shuffled_row(material: Material, block: np.ndarray, name: str, shuffle, seed: int, note: str) -> dict:
+    trials, test, rows = material.trials, material.test, []
+    for draw in range(DRAWS):
+        label = shuffle(trials, block, np.random.default_rng([seed, 17, draw]))
+        known = test[np.isin(label[test], label[material.train])]
+        scored = decode(material.features, label, material.train, known)
+        rows.append(row_of(name, scored, label[known], trials.image_id[known]))
+    values = [row["accuracy"] for row in rows]
+    middle = rows[int(np.argsort(values)[len(values) // 2])]
+    return middle | {"note": f"{note}; the middle of {DRAWS} draws, {min(values):.3f} to {max(values):.3f}"}
+
+
+def _shuffle_inside(trials: Trials, block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    label = trials.label.copy()
+    for number in np.unique(block):
+        place = np.flatnonzero(block == number)
+        label[place] = label[rng.permutation(place)]
+    return label
+
+
+def _exchange(trials: Trials, block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    label = trials.label.copy()
+    for person in np.unique(trials.subject):
+        blocks = np.unique(block[trials.subject == person])
+        first = np.array([trials.label[block == number][0] for number in blocks])
+        for number, given in zip(blocks, rng.permutation(first), strict=True):
+            label[block == number] = given
+    return label
+
+
+def controls(options: ControlOptions) -> list[dict]:
+    """Make the controls, add them to a run's report and return the rows."""
+    material = load_material(options)
+    all_of_them = not (options.bands or options.leave_one_subject_out or options.block_permuted)
+    rows = [plain_row(material)]
+    if options.bands or all_of_them:
+        rows += band_rows(material, options.source)
+    if options.leave_one_subject_out or all_of_them:
+        rows += subject_rows(material)
+    if options.block_permuted or all_of_them:
+        rows += block_rows(material, options.seed)
+    if (options.of / "report.json").is_file():
+        append_section(options.of, {"title": TITLE, "text": TEXT, "table": rows})
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    """Return the rows as lines of text."""
+    lines = [f"{'control':36} {'accuracy':>8} {'95 % interval':>16} {'chance':>7} {'p':>7} {'trials':>7}  note"]
+    for row in rows:
+        if row["accuracy"] is None:
+            lines.append(f"{row['control']:36} {'-':>8} {'':16} {'':7} {'':7} {'':7}  {row['note']}")
+            continue
+        low, high = row["interval"]
+        p = "      -" if row["p"] is None else f"{row['p']:7.3g}"
+        lines.append(
+            f"{row['control']:36} {row['accuracy']:8.3f} {f'{low:.3f} to {high:.3f}':>16} {row['chance']:7.3f} {p} "
+            f"{row['trials']:7d}  {row['note']}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Parse the command line, make the controls, print them as a table and as one JSON object."""
+    options = tyro.cli(ControlOptions, description=__doc__)
+    rows = controls(options)
+    print(table(rows))
+    if not (options.of / "report.json").is_file() and (options.of / "options.json").is_file():
+        print(f"no report at {options.of} yet: run trainer/evaluate.py first to have the controls beside its scores")
+    print(json.dumps({"controls": rows}))
+
+
+if __name__ == "__main__":
+    run(main)
