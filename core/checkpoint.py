@@ -61,8 +61,12 @@ class EegEncoder(nn.Module):
 
     def forward(self, eeg: Tensor) -> dict[str, Tensor]:
         """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values)."""
-        tokens = self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg)
+        tokens = self.tokens(eeg)
         return {head.config.space: head(tokens) for head in self.heads}  # type: ignore[union-attr,misc]
+
+    def tokens(self, eeg: Tensor) -> Tensor:
+        """Return the backbone's tokens (batch, n_tokens, width) for normalised eeg (batch, channels, times)."""
+        return self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg)
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -110,7 +114,8 @@ def _arrays(normaliser: Normaliser) -> dict[str, Tensor]:
 def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype | None = None) -> None:
     """Write an encoder to one `.safetensors` file, beside `path` and then renamed.
 
-    basis_dtype: torch.float16 stores the bases of `basis` heads, which are most of a file, in half the bytes.
+    basis_dtype: torch.float16 stores the heads' bases, generators and means, which are most of a file, in half the
+    bytes.
     """
     from safetensors.torch import save_file
 
@@ -126,8 +131,11 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
     }
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     if basis_dtype is not None:
-        bases = {f"model.heads.{i}.basis" for i in range(len(encoder.heads))}
-        tensors = {name: tensor.to(basis_dtype) if name in bases else tensor for name, tensor in tensors.items()}
+        parts = ("basis", "generator.", "target_mean")
+        large = tuple(f"model.heads.{i}.{part}" for i in range(len(encoder.heads)) for part in parts)
+        tensors = {
+            name: tensor.to(basis_dtype) if name.startswith(large) else tensor for name, tensor in tensors.items()
+        }
     with write_atomically(path) as beside:
         metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
         save_file({**tensors, **_arrays(encoder.normaliser)}, beside, metadata=metadata)

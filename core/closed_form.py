@@ -37,15 +37,13 @@ def fit_closed_form(
             f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(CLOSED_FORM)}"
         )
     config, without = encoder.backbone.config, {}
+    fit_backbone(encoder, eeg, label)
     if isinstance(encoder.backbone, Tangent):
-        encoder.backbone = fit_tangent(eeg, label, config)
         for group in [] if groups is None else groups.unique():
             # The tangent features know their labels, so each group's strength is judged on features fitted without it.
             without[int(group)] = (
                 fit_tangent(eeg[groups != group], label[groups != group], config)(eeg).flatten(1).double()
             )
-    elif isinstance(encoder.backbone, Linear):
-        encoder.backbone.fit(eeg)
     features = encoder.backbone(eeg).flatten(1).double()
     chosen = {}
 
@@ -55,7 +53,7 @@ def fit_closed_form(
 
     for head in encoder.heads:
         assert isinstance(head, Head)
-        if head.config.projector or head.config.kind == "positions":
+        if needs_network(head):
             raise ValueError(
                 f"the {head.config.space!r} head cannot be fitted in closed form: "
                 "use kind basis, linear or prompts, without a projector"
@@ -74,6 +72,23 @@ def fit_closed_form(
         head.last.bias.copy_((fitted.bias / spread).to(head.last.bias.dtype))
         chosen[head.config.space] = fitted.alpha
     return chosen
+
+
+def needs_network(head: Head) -> bool:
+    """Tell whether a head is more than a linear map, so that only gradient descent fits it."""
+    return bool(head.config.projector) or head.config.kind in ("positions", "generator")
+
+
+@torch.no_grad()
+def fit_backbone(encoder: EegEncoder, eeg: Tensor, label: Tensor) -> None:
+    """Fit the buffers of an encoder whose backbone has no trained parameters to normalised eeg (n, channels, times).
+
+    label: (n,), class numbers, which only some architectures look at.
+    """
+    if isinstance(encoder.backbone, Tangent):
+        encoder.backbone = fit_tangent(eeg, label, encoder.backbone.config)
+    elif isinstance(encoder.backbone, Linear):
+        encoder.backbone.fit(eeg)
 
 
 @torch.no_grad()

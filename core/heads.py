@@ -1,15 +1,17 @@
 """Heads: from a backbone's tokens to one target space."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .saliency import PICTURE_SIZES, Generator
 from .spaces import find_space, n_values, shape_in, unpack
 
-HEAD_KINDS = ("prompts", "positions", "linear", "basis")
+HEAD_KINDS = ("prompts", "positions", "linear", "basis", "generator", "broadcast", "last-token")
+ONE_TOKEN = ("broadcast", "last-token")  # kinds that predict a single vector as wide as the text space
 MAX_PROMPTS = 10_000
 MAX_RANK = 4096
 MAX_CONCEPTS = 100_000
@@ -24,8 +26,11 @@ class HeadConfig:
     over positions, the width kept); "linear" (all features to all values); "basis" (all features to the `rank`
     principal components of the training targets). shape: the target's shape where the space leaves it open. projector:
     width of NICE's residual projector before the last layer, or None. concepts: captions of the training targets that
-    the head keeps as a gallery, for "nearest concepts" and for confidence. Raises ValueError for values that do not go
-    together.
+    the head keeps as a gallery, for "nearest concepts" and for confidence. "generator" draws pictures (3, size, size)
+    from features and noise: noise and condition are the widths of both, channels those of its finest map, draws how
+    many fixed noises a picture is the mean of (1: none, z = 0). "broadcast" predicts one vector that stands in every
+    token of a text, "last-token" one that stands in its last token after the empty prompt's others. Raises ValueError
+    for values that do not go together.
     """
 
     space: str
@@ -36,6 +41,10 @@ class HeadConfig:
     projector: int | None = None
     dropout: float = 0.0
     concepts: tuple[str, ...] = ()
+    noise: int = 32
+    condition: int = 128
+    channels: int = 8
+    draws: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", tuple(str(prompt) for prompt in self.prompts))
@@ -56,12 +65,21 @@ class HeadConfig:
                 raise ValueError(f"a `prompts` head needs 2 to {MAX_PROMPTS} prompts, not {len(self.prompts)}")
         else:
             object.__setattr__(self, "shape", shape_in(space, self.shape))
-        if self.kind == "positions" and (space.kind != "text" or space.pooled):
+        if self.kind in ("positions", *ONE_TOKEN) and (space.kind != "text" or space.pooled):
             raise ValueError(
-                f"a `positions` head speaks text without a pooled vector, not {self.space!r}; use `basis` or `linear`"
+                f"a `{self.kind}` head speaks text without a pooled vector, not {self.space!r}; use `basis` or `linear`"
             )
-        if self.concepts and (self.kind in ("prompts", "positions") or len(self.concepts) > MAX_CONCEPTS):
-            raise ValueError(f"only `linear` and `basis` heads keep concepts, at most {MAX_CONCEPTS} of them")
+        if self.kind == "generator":
+            if space.kind != "picture" or self.shape not in [(3, size, size) for size in PICTURE_SIZES]:
+                raise ValueError(
+                    f"a `generator` head speaks saliency pictures of 3 x 64 x 64 or 3 x 128 x 128, "
+                    f"not {self.space!r} of shape {self.shape}"
+                )
+            for name, most in (("noise", 1024), ("condition", 1024), ("channels", 128), ("draws", 64)):
+                if not 1 <= getattr(self, name) <= most:
+                    raise ValueError(f"a generator's {name} is 1 to {most}, not {getattr(self, name)}")
+        if self.concepts and (self.kind in ("prompts", "positions", "generator") or len(self.concepts) > MAX_CONCEPTS):
+            raise ValueError(f"a `{self.kind}` head keeps no concepts, and others at most {MAX_CONCEPTS} of them")
         if self.kind == "basis" and not (self.rank and 1 <= self.rank <= MAX_RANK):
             raise ValueError(f"a `basis` head needs a rank from 1 to {MAX_RANK}, not {self.rank}")
         if self.projector is not None and not 1 <= self.projector <= 8192:
@@ -129,11 +147,20 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.projector = Projector(n_features, config.projector, config.dropout) if config.projector else nn.Identity()
         last_in = config.projector or n_features
+        if config.kind == "generator":
+            assert config.shape is not None
+            sizes = (config.shape[1], config.noise, config.condition, config.channels, config.draws)
+            self.generator = Generator(last_in, *sizes)
+            self.register_buffer("target_mean", torch.zeros(config.n_values))
+            self.register_buffer("spread_gain", torch.ones(1))
+            return
         if config.kind == "prompts":
             self.last = nn.Linear(last_in, len(config.prompts))
             self.register_buffer("temperature", torch.ones(()))
             return
         n_coordinates = config.rank if config.kind == "basis" else config.n_values
+        if config.kind in ONE_TOKEN and config.shape is not None:
+            n_coordinates = config.shape[1]
         assert n_coordinates is not None
         self.last = nn.Linear(last_in, n_coordinates)
         self.register_buffer("target_mean", torch.zeros(config.n_values))
@@ -144,10 +171,15 @@ class Head(nn.Module):
         if config.kind == "basis":
             self.register_buffer("basis", torch.zeros(n_coordinates, config.n_values))
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return logits (batch, n_prompts) for `prompts`, else flat predictions (batch, n_values) in the target's own
         units.
+
+        noise: (batch, noise), what a `generator` draws with; by default what `Generator` says.
         """
+        if self.config.kind == "generator":
+            features = self.projector(self.dropout(tokens.flatten(1)))
+            return self.generator(features, self.target_mean, noise).flatten(1)
         if self.config.kind == "positions":
             return self.over_width(self.over_positions(tokens.transpose(1, 2)).transpose(1, 2)).flatten(1)
         found = self.last(self.projector(self.dropout(tokens.flatten(1))))
@@ -155,6 +187,10 @@ class Head(nn.Module):
 
     def from_coordinates(self, coordinates: Tensor) -> Tensor:
         """Return flat predictions (batch, n_values) for deviations from the train mean in the head's coordinates."""
+        if self.config.kind == "last-token":
+            return self.target_mean + F.pad(coordinates, (self.config.n_values - coordinates.shape[1], 0))
+        if self.config.kind == "broadcast":
+            return self.target_mean + coordinates.repeat(1, self.config.n_values // coordinates.shape[1])
         return self.target_mean + (coordinates @ self.basis if self.config.kind == "basis" else coordinates)
 
     def coordinates(self, flat: Tensor) -> Tensor:
@@ -162,6 +198,9 @@ class Head(nn.Module):
         n_values).
         """
         deviation = flat - self.target_mean
+        if self.config.kind in ONE_TOKEN:
+            tokens = self.unpack(deviation)[0]
+            return tokens.mean(1) if self.config.kind == "broadcast" else tokens[:, -1]
         return deviation @ self.basis.T if self.config.kind == "basis" else deviation
 
     def comparable(self, flat: Tensor) -> Tensor:
@@ -188,7 +227,10 @@ class Head(nn.Module):
         return self.from_coordinates(recalled * self.target_spread if self.config.kind == "basis" else recalled)
 
     def restore_spread(self, flat: Tensor) -> Tensor:
-        """Widen flat predictions around the train mean to the spread the targets had; shapes as `coordinates`."""
+        """Widen flat predictions around the train mean to the spread the targets had; shapes as `coordinates`.
+
+        A generator's pictures have the contrast they were trained to and stay as they are.
+        """
         return self.from_coordinates(self.coordinates(flat) * self.spread_gain)
 
     def weights(self, logits: Tensor) -> Tensor:
@@ -198,6 +240,11 @@ class Head(nn.Module):
     def unpack(self, flat: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the main tensor (batch, *shape) and the pooled vector or None."""
         return unpack(self.space, self.config.shape or (), flat)
+
+    def fix_noise(self, noise: Tensor) -> None:
+        """Let a `generator` draw with these noises (draws, noise) from now on, each picture the mean over them."""
+        self.generator.inference_noise = noise
+        self.config = replace(self.config, draws=len(noise))
 
     @torch.no_grad()
     def set_target(self, targets: Tensor) -> None:
@@ -210,10 +257,10 @@ class Head(nn.Module):
         targets = targets.float()
         mean = targets.mean(0)
         self.target_mean.copy_(mean)
-        if self.config.kind == "positions":
+        if self.config.kind in ("positions", "generator"):
             return
-        if self.config.kind == "linear":
-            spread = (targets - mean).std(0)
+        if self.config.kind in ("linear", *ONE_TOKEN):
+            spread = self.coordinates(targets).std(0)
         else:
             assert self.config.rank is not None
             if len(targets) <= self.config.rank:
@@ -252,7 +299,7 @@ class Head(nn.Module):
 
         Gains lie in [1, at_most]: a component that is not decoded at all must not be blown up to the targets' spread.
         """
-        if self.config.kind == "prompts":
+        if self.config.kind in ("prompts", "generator"):
             return
         wanted, found = self.coordinates(targets), self.coordinates(predicted)
         if self.config.kind == "positions":

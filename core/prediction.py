@@ -24,3 +24,14 @@ def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> dict[str,
         for space, output in outputs.items():
             found[space].append(output.cpu())
     return {space: torch.cat(parts) for space, parts in found.items()}
+
+
+@torch.no_grad()
+def tokens_of(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> Tensor:
+    """Return the backbone's tokens (n, n_tokens, width) for windows in volts (n, channels, times), in eval mode."""
+    encoder.eval()
+    device = next(encoder.heads.parameters()).device
+    found = [torch.zeros(0, encoder.backbone.n_tokens, encoder.backbone.width)]
+    for start in range(0, len(eeg), batch):
+        found.append(encoder.tokens(encode_ready(encoder, eeg[start : start + batch]).to(device)).float().cpu())
+    return torch.cat(found)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from core.heads import Head, HeadConfig
-from trainer.losses import LOSSES, Objective, info_nce
+from trainer.losses import LOSSES, Objective, info_nce, ssim_loss
 
 
 @pytest.fixture
@@ -73,3 +73,23 @@ def test_a_prompts_head_takes_cross_entropy():
     logits = torch.randn(5, 2)
     label = torch.tensor([0, 1, 1, 0, 1])
     torch.testing.assert_close(Objective("mse")(head, logits, label, label), F.cross_entropy(logits, label))
+
+
+def test_the_ssim_loss_is_that_of_the_pictures_one_by_one():
+    from pytorch_msssim import ssim
+
+    one, other = torch.rand(5, 3, 64, 64), torch.rand(5, 3, 64, 64)
+    wanted = 1 - torch.stack([ssim(a[None], b[None], data_range=1.0) for a, b in zip(one, other, strict=True)]).mean()
+    torch.testing.assert_close(ssim_loss(one, other), wanted)
+    assert ssim_loss(one, one).abs() < 1e-6
+
+
+def test_a_picture_heads_loss_is_0_for_the_target_and_counts_ssim_by_its_weight():
+    head = Head(HeadConfig("saliency", "generator", shape=(3, 64, 64), channels=4), 1, 4)
+    target, predicted = torch.rand(3, 3 * 64 * 64), torch.rand(3, 3 * 64 * 64)
+    index = torch.arange(3)
+    assert Objective("mse", ssim_weight=2.0)(head, target, target, index).abs() < 1e-5
+    plain, weighted = (Objective("mse", ssim_weight=w)(head, predicted, target, index) for w in (0.0, 2.0))
+    torch.testing.assert_close(
+        weighted - plain, 2 * ssim_loss(head.unpack(predicted)[0], head.unpack(target)[0]), atol=1e-4, rtol=0
+    )

@@ -9,6 +9,7 @@ Every run is tested by an encoder that was fitted, scaled and calibrated on the 
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,14 +22,16 @@ import tyro
 from core.checkpoint import EegEncoder, save_encoder
 from core.files import write_atomically
 from core.prediction import predict
+from core.preprocessing import PreprocessingConfig
 from core.scores import bootstrap_interval, p_of, roc_auc
 from core.trials import Trials
+from trainer.building import Target
 from trainer.console import run
 from trainer.datasets.store import TrialStore, open_store
 from trainer.fitting import fit_encoder
 from trainer.options import TrainOptions
 from trainer.presets import preset_named
-from trainer.splits import split_hash
+from trainer.splits import split_hash, split_trials
 
 PERMUTATIONS = 2000
 
@@ -54,20 +57,35 @@ def leave_one_run_out(store: TrialStore, options: TrainOptions) -> tuple[Trials,
     Raises ValueError where there are not at least two runs and exactly two labels.
     """
     trials = store.trials()
-    runs = np.unique(trials.run)
-    if len(runs) < 2 or len(trials.labels) != 2:
-        raise ValueError(
-            f"leave-one-run-out needs two labels and at least two runs, not {trials.labels} and {len(runs)} runs"
-        )
+    if len(trials.labels) != 2:
+        raise ValueError(f"leave-one-run-out needs two labels, not {trials.labels}")
     scores = np.zeros(len(trials))
-    nothing = np.zeros(0, dtype=np.int64)
-    for name in runs:
-        test = np.flatnonzero(trials.run == name)
-        parts = {"train": np.flatnonzero(trials.run != name), "val": nothing, "test": test}
-        encoder = fit_encoder(trials, parts, store.config, {}, options)
+    for test, encoder in encoders_left_out(trials, store.config, {}, options):
         weights = encoder.head("prompts").weights(predict(encoder, np.asarray(trials.eeg[test]))["prompts"])
         scores[test] = weights[:, 1].numpy()
     return trials, scores
+
+
+def encoders_left_out(
+    trials: Trials,
+    stored: PreprocessingConfig,
+    targets: dict[str, Target],
+    options: TrainOptions,
+    out: Path | None = None,
+) -> Iterator[tuple[np.ndarray, EegEncoder]]:
+    """Yield for each run its trials' indices and an encoder that was fitted, scaled and calibrated without them.
+
+    out: a folder for each run's training, needed for gradient descent. Raises ValueError where there are not at least
+    two runs.
+    """
+    runs = np.unique(trials.run)
+    if len(runs) < 2:
+        raise ValueError(f"leave-one-run-out needs at least two runs, not {len(runs)}")
+    trials = replace(trials, split=np.full(len(trials), ""))
+    for name in runs:
+        parts = split_trials(trials, replace(options, test_run=str(name)))
+        folder = None if out is None else out / str(name)
+        yield parts["test"], fit_encoder(trials, parts, stored, targets, options, folder)
 
 
 def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np.ndarray, list[str]]:
@@ -109,6 +127,19 @@ def cross_validated_figures(store: TrialStore, options: TrainOptions, seed: int 
     The permutation shuffles labels inside runs, against the mean over runs.
     """
     trials, scores = leave_one_run_out(store, options)
+    right = ((scores > 0.5) == trials.label).astype(float)
+    return {
+        **auc_figures(scores, trials, seed),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": [float(b) for b in bootstrap_interval(right)],
+    }
+
+
+def auc_figures(scores: np.ndarray, trials: Trials, seed: int = 0) -> dict:
+    """Return the ROC-AUC of scores for the second label (n,) in each run, their mean, its interval and its p.
+
+    As `cross_validated_figures` says.
+    """
     aucs = run_aucs(scores, trials.label, trials.run)
     rng = np.random.default_rng(seed)
     permuted, drawn = np.zeros(PERMUTATIONS), np.zeros(PERMUTATIONS)
@@ -124,8 +155,6 @@ def cross_validated_figures(store: TrialStore, options: TrainOptions, seed: int 
         "p_value": p_of(float(aucs.mean()), permuted),
         "shuffled_auc": float(permuted.mean()),
         "n_trials": len(trials),
-        "accuracy": float(((scores > 0.5) == trials.label).mean()),
-        "accuracy_interval": [float(b) for b in bootstrap_interval(((scores > 0.5) == trials.label).astype(float))],
     }
 
 

@@ -14,45 +14,81 @@ from tqdm import tqdm
 from core.files import write_atomically
 from core.spaces import find_space, n_values, shape_in
 
+from .saliency_targets import as_tensor, resized, saliency_target
+
 BATCH = 32
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def load_targets(
-    space: str, clip: str, keys: list[str], *, cache: Path, images: Path | None = None
+    space: str,
+    clip: str,
+    keys: list[str],
+    *,
+    cache: Path,
+    images: Path | None = None,
+    vae: str = "",
+    size: int = 0,
+    saliency: str = "picture",
 ) -> tuple[Tensor, tuple[int, ...]]:
-    """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image and latent spaces), and
-    their shape.
+    """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image, latent and saliency
+    spaces), and their shape.
 
     clip: folder or hub id of the model. cache: folder where they are kept, named by a hash of model, space and keys.
-    images: folder of pictures named by image id. Raises FileNotFoundError saying how to get the weights, and
+    images: folder of pictures named by image id, or of folders of pictures. vae: autoencoder of latents, by default
+    that of `clip`. size: pixels a side to which pictures are stretched for latents (0 keeps them) and saliency
+    targets. saliency: which, see `saliency_target`. Raises FileNotFoundError saying how to get the weights, and
     ValueError where the model does not fit the space.
     """
     from safetensors.torch import load_file, save_file
 
+    kind = find_space(space).kind
+    if kind == "latent" and vae:
+        clip = vae
+    if kind == "picture":
+        clip = f"{saliency} {size}"  # no model: these two make the target
+    elif kind != "latent":
+        size = 0
     if not clip:
         raise ValueError(
             f"targets in {space!r} need --clip: a folder or hub id of the model, "
             "for example --clip openai/clip-vit-large-patch14 "
             "or a Stable Diffusion folder in diffusers' format. A `prompts` head (--space prompts) needs none"
         )
-    name = hashlib.sha256(json.dumps([space, model_fingerprint(clip), str(images), keys]).encode()).hexdigest()[:20]
+    wanted = [space, model_fingerprint(clip), *([size] if size else []), str(images), keys]
+    name = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:20]
     path = cache / f"{space}-{name}.safetensors"
     if path.is_file():
         stored = load_file(path)
         return stored["targets"].float(), tuple(stored["shape"].tolist())
-    kind = find_space(space).kind
     if kind == "text":
         targets, shape = text_states(space, clip, keys), shape_in(find_space(space), None)
-    elif kind in ("image", "latent"):
-        targets, shape = picture_targets(space, clip, keys, images)
+    elif kind in ("image", "latent", "picture"):
+        targets, shape = picture_targets(space, clip, keys, images, size, saliency)
     else:
         raise ValueError(
             f"the space {space!r} has no targets to compute; "
-            "trainable here are text, image and latent spaces, and prompts"
+            "trainable here are text, image, latent and saliency spaces, and prompts"
         )
     with write_atomically(path) as beside:
         save_file({"targets": targets.contiguous(), "shape": torch.tensor(shape)}, beside)
     return targets, shape
+
+
+def within_reach(values: Tensor, shape: tuple[int, ...], kind: str, empty: Tensor | None = None) -> Tensor:
+    """Return text targets (n, n_values) as near to their own as a head of a one-vector kind can come in squared L2.
+
+    shape: (tokens, width). kind: "broadcast" takes each caption's mean over tokens, repeated; "last-token" its last
+    token's state, in which a causal text encoder has read the whole caption, after the first ones of `empty`, the empty
+    prompt's states (n_values,).
+    """
+    tokens = values.unflatten(1, shape)
+    if kind == "broadcast":
+        return tokens.mean(1, keepdim=True).expand_as(tokens).flatten(1)
+    assert empty is not None
+    found = empty.reshape(1, *shape).repeat(len(values), 1, 1)
+    found[:, -1] = tokens[:, -1]
+    return found.flatten(1)
 
 
 def model_fingerprint(clip: str) -> str:
@@ -133,32 +169,67 @@ def text_states(space: str, clip: str, captions: list[str]) -> Tensor:
 
 
 @torch.no_grad()
-def picture_targets(space: str, clip: str, image_ids: list[str], images: Path | None) -> tuple[Tensor, tuple[int, ...]]:
-    """Return flat image vectors or latents (n, n_values) of the pictures shown, and one target's shape."""
-    pictures = [
-        load_picture(images, image_id) for image_id in tqdm(image_ids, desc="pictures", disable=len(image_ids) < 200)
+def picture_targets(
+    space: str, model: str, image_ids: list[str], images: Path | None, size: int = 0, saliency: str = "picture"
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Return flat image vectors, latents or saliency targets (n, n_values) of the pictures shown, and one target's
+    shape.
+
+    An image id that stands for several pictures gets the mean of their targets. model: of latents and image vectors.
+    size: pixels a side to which pictures are stretched before; 0 keeps them.
+    """
+    shown = [
+        load_pictures(images, image_id) for image_id in tqdm(image_ids, desc="pictures", disable=len(image_ids) < 200)
     ]
-    found = []
-    if space == "sd1.latent":
-        from diffusers import AutoencoderKL
-
-        vae = _load(AutoencoderKL, clip, "vae" if _is_diffusers(clip) else "").eval()
-        for start in tqdm(range(0, len(pictures), BATCH), desc="latents", disable=len(pictures) < 200):
-            batch = torch.stack(
-                [torch.from_numpy(p).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures[start : start + BATCH]]
-            )
-            found.append(vae.encode(batch).latent_dist.mean * vae.config.scaling_factor)
+    pictures = [picture for several in shown for picture in several]
+    kind = find_space(space).kind
+    if kind == "picture":
+        targets = torch.stack([saliency_target(picture, size, saliency) for picture in pictures])
+    elif kind == "latent":
+        targets = latent_targets(model, pictures, size)
     else:
-        from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+        targets = image_vectors(model, pictures)
+    means = torch.stack([part.mean(0) for part in targets.split([len(several) for several in shown])])
+    shape = shape_in(find_space(space), tuple(means.shape[1:]))
+    return means.flatten(1).float(), shape
 
-        model = _load(CLIPVisionModelWithProjection, clip).eval()
-        size = model.config.image_size
-        prepare = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
-        for start in tqdm(range(0, len(pictures), BATCH), desc="image vectors", disable=len(pictures) < 200):
-            found.append(model(prepare(pictures[start : start + BATCH], return_tensors="pt").pixel_values).image_embeds)
-    targets = torch.cat(found)
-    shape = shape_in(find_space(space), tuple(targets.shape[1:]))
-    return targets.flatten(1).float(), shape
+
+def latent_targets(model: str, pictures: list[np.ndarray], size: int) -> Tensor:
+    """Return the latents (n, 4, h, w) of pictures, stretched to `size` pixels a side; ValueError where sizes differ."""
+    from .latents import load_autoencoder, to_latents
+
+    if size:
+        pictures = [resized(picture, size) for picture in pictures]
+    if len({picture.shape for picture in pictures}) > 1:
+        shapes = sorted({picture.shape[:2] for picture in pictures})
+        raise ValueError(f"pictures of {shapes} make no one shape of latents; give --latent-size, for example 256")
+    vae, found = load_autoencoder(model), []
+    for start in tqdm(range(0, len(pictures), BATCH), desc="latents", disable=len(pictures) < 200):
+        found.append(to_latents(vae, torch.stack([as_tensor(picture) for picture in pictures[start : start + BATCH]])))
+    return torch.cat(found)
+
+
+def image_vectors(model: str, pictures: list[np.ndarray]) -> Tensor:
+    """Return the image encoder's vectors (n, width) of pictures."""
+    from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+    encoder, found = _load(CLIPVisionModelWithProjection, model).eval(), []
+    size = encoder.config.image_size
+    prepare = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    for start in tqdm(range(0, len(pictures), BATCH), desc="image vectors", disable=len(pictures) < 200):
+        pixels = prepare(pictures[start : start + BATCH], return_tensors="pt").pixel_values
+        found.append(encoder(pixels).image_embeds)
+    return torch.cat(found)
+
+
+def load_pictures(images: Path | None, image_id: str) -> list[np.ndarray]:
+    """Return the pictures of an image id: all in the folder of that name, where there is one, else `load_picture`."""
+    if images is None or not (images / image_id).is_dir() or image_id in ("", ".", ".."):
+        return [load_picture(images, image_id)]
+    files = sorted(path for path in (images / image_id).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"{images / image_id} is a folder without pictures ({', '.join(SUFFIXES)})")
+    return [load_picture(images / image_id, path.name) for path in files]
 
 
 def load_picture(images: Path | None, image_id: str) -> np.ndarray:
@@ -177,7 +248,10 @@ def load_picture(images: Path | None, image_id: str) -> np.ndarray:
             ) from error
     from PIL import Image
 
-    for path in (images / image_id, *(images / f"{image_id}{suffix}" for suffix in (".png", ".jpg", ".jpeg", ".webp"))):
+    # ImageNet keeps n02106662_10232.JPEG in a folder n02106662
+    places = (images, images / image_id.rpartition("_")[0])
+    named = [place / f"{image_id}{suffix}" for place in places for suffix in ("", *SUFFIXES, ".JPEG", ".JPG")]
+    for path in named:
         if path.is_file() and path.resolve().is_relative_to(images.resolve()):
             return np.asarray(Image.open(path).convert("RGB"))
     raise FileNotFoundError(
