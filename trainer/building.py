@@ -7,16 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.backbone_file import load_backbone_into
 from core.checkpoint import EegEncoder, load_encoder
 from core.encoders import ENCODERS, config_from_dict, encoder_named
-from core.heads import HeadConfig
+from core.heads import ONE_TOKEN, HeadConfig
 from core.preprocessing import Normaliser, PreprocessingConfig, fit_normaliser
 from core.spaces import find_space
 from core.spectrogram import Spectrogram, SpectrogramConfig
 from core.trials import Trials
 
 from .options import TrainOptions
-from .targets import load_targets
+from .targets import load_targets, within_reach
 
 NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
 
@@ -47,7 +48,19 @@ def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[st
             continue
         column = "caption" if kind == "text" else "image_id"
         names = np.unique(getattr(trials, column)).tolist()
-        values, shape = load_targets(space, options.clip, names, cache=cache, images=options.images)
+        values, shape = load_targets(
+            space,
+            options.clip,
+            names,
+            cache=cache,
+            images=options.images,
+            vae=options.vae,
+            size=options.picture_size if kind == "picture" else options.latent_size,
+            saliency=options.saliency_target,
+        )
+        if options.head in ONE_TOKEN and kind == "text":
+            empty = load_targets(space, options.clip, [""], cache=cache)[0][0]
+            values = within_reach(values, shape, options.head, empty)
         found[space] = Target(values, tuple(names), shape, column)
     return found
 
@@ -136,17 +149,31 @@ def head_configs(
             heads.append(HeadConfig(space, "prompts", prompts=class_prompts(trials), dropout=options.head_dropout))
             continue
         target = targets[space]
+        if find_space(space).kind == "picture":
+            heads.append(
+                HeadConfig(
+                    space,
+                    "generator",
+                    shape=target.shape,
+                    projector=options.projector or None,
+                    dropout=options.head_dropout,
+                    channels=options.generator_channels,
+                )
+            )
+            continue
         seen = np.unique(target.rows(trials.select_columns(train)))
         rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
+        # The one-vector kinds are for text; what else the encoder speaks is then predicted value by value.
+        kind = "linear" if options.head in ONE_TOKEN and find_space(space).kind != "text" else options.head
         heads.append(
             HeadConfig(
                 space,
-                options.head,
+                kind,
                 shape=target.shape,
                 rank=rank,
                 projector=options.projector or None,
                 dropout=options.head_dropout,
-                concepts=() if options.head == "positions" else tuple(target.names[i] for i in seen),
+                concepts=() if kind == "positions" else tuple(target.names[i] for i in seen),
             )
         )
     return heads
@@ -171,12 +198,16 @@ def build_for(
     """Return an unfitted encoder for the training trials, its heads holding the training targets' mean, basis and
     gallery.
 
-    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials.
-    Raises ValueError where the file's preprocessing or prompts do not match the store.
+    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials; with
+    --pretrained its backbone's weights do. Raises ValueError where the file does not match the store or the options.
     """
     if options.finetune is not None:
         encoder = load_encoder(options.finetune).requires_grad_(True)
         _check_same_windows(encoder.preprocessing, stored)
+        for head in encoder.heads:
+            kind = head.config.kind  # type: ignore[union-attr]
+            if kind in ONE_TOKEN and kind != options.head:  # type: ignore[operator]
+                raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
         encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, options.seed)
         # Calibration belongs to the person it was fitted on.
         encoder.confidence = {}
@@ -192,6 +223,8 @@ def build_for(
         head_configs(options, trials, targets, train),
         spectrogram,
     )
+    if options.pretrained is not None:
+        load_backbone_into(encoder, options.pretrained)
     for space, target in targets.items():
         head = encoder.head(space)
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]

@@ -10,7 +10,7 @@ import torch
 
 from core.calibration import calibrate
 from core.checkpoint import EegEncoder
-from core.closed_form import CLOSED_FORM, fit_closed_form, out_of_fold
+from core.closed_form import CLOSED_FORM, fit_backbone, fit_closed_form, needs_network, out_of_fold
 from core.prediction import encode_ready, predict
 from core.preprocessing import PreprocessingConfig
 from core.trials import Trials
@@ -37,7 +37,16 @@ def fit_encoder(
     options that do not fit together or trials that are too few.
     """
     encoder = build_for(trials, parts["train"], stored, options, targets)
-    if encoder.architecture in CLOSED_FORM:
+    if options.contrastive:
+        from .contrastive import check_contrastive
+
+        check_contrastive(encoder)
+    closed_form = encoder.architecture in CLOSED_FORM
+    if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
+        train = trials_at_use(trials, parts["train"], options)
+        fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
+        closed_form = False
+    if closed_form:
         train = trials_at_use(trials, parts["train"], options)
         _closed_form(encoder, train, targets)
         if not len(parts["val"]):
@@ -48,7 +57,15 @@ def fit_encoder(
 
         if out is None:
             raise ValueError(f"{encoder.architecture!r} is trained by gradient descent and needs a run folder (--out)")
+        if options.contrastive:
+            from .contrastive import train_contrastive
+
+            train_contrastive(encoder, trials, parts, options, out)
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
+        if options.gan_epochs:
+            from .gan import train_gan
+
+            train_gan(encoder, trials, parts, targets, options, out)
     held_out = trials_at_use(trials, parts["val"], options)
     if len(held_out):
         label = torch.from_numpy(held_out.label)

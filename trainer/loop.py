@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from .building import Target
 from .losses import Objective
 from .options import TrainOptions
 from .splits import trials_at_use
+from .stage import Progress, copied, load_state, save_state
 
 STATE = "state.pt"
 
@@ -44,16 +44,6 @@ class Training(nn.Module):
             for space in outputs
         ]
         return torch.stack(losses).mean()
-
-
-@dataclass
-class Progress:
-    """Where a run stands; everything a resumed run needs beside the weights."""
-
-    epoch: int = 0
-    best: float = math.inf
-    best_epoch: int = -1
-    history: list[dict] = field(default_factory=list)
 
 
 def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
@@ -109,12 +99,13 @@ def train_loop(
         project_dir=str(out),
     )
     accelerator.init_trackers("logs")
-    training = Training(encoder, Objective(options.loss, options.temperature))
+    training = Training(encoder, Objective(options.loss, options.temperature, options.alphas[2]))
     optimiser = torch.optim.AdamW(parameter_groups(training, options), lr=options.lr, betas=options.betas)
-    progress, best_weights = Progress(), None
+    progress, kept = Progress(), {"training": training, "optimiser": optimiser}
     if options.resume and (out / STATE).is_file():
-        progress, best_weights = load_state(out / STATE, training, optimiser)
+        progress = load_state(out / STATE, kept)
     model, optimiser = accelerator.prepare(training, optimiser)
+    kept["optimiser"] = optimiser
     rank, world = accelerator.process_index, accelerator.num_processes
     batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
     per_epoch = batches.count(world)
@@ -160,17 +151,17 @@ def train_loop(
         progress.history.append(row)
         if row.get("val_loss", -math.inf) < progress.best or not len(validation):
             progress.best, progress.best_epoch = row.get("val_loss", math.inf), epoch
-            best_weights = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
+            progress.best_weights = copied(encoder)
         accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
         bar.set_postfix({name: f"{row[name]:.4f}" for name in ("train_loss", "val_loss") if name in row}, refresh=False)
         if accelerator.is_main_process:
-            save_state(out / STATE, training, optimiser, progress, best_weights)
+            save_state(out / STATE, kept, progress)
             write_history(out / "metrics.jsonl", progress.history)
             if after_epoch is not None:
                 after_epoch(epoch, encoder.eval())
     accelerator.end_training()
-    if best_weights is not None:
-        encoder.load_state_dict(best_weights)
+    if progress.best_weights:
+        encoder.load_state_dict(progress.best_weights)
     encoder.eval()
     return progress
 
@@ -208,32 +199,12 @@ def evaluate_loss(training: Training, validation: Trials, targets: dict[str, Tar
     return total / len(validation)
 
 
-def save_state(path: Path, training: Training, optimiser, progress: Progress, best_weights: dict | None) -> None:
-    """Write everything a resumed run needs, beside the old state and then renamed."""
-    state = {
-        "training": training.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "best_weights": best_weights,
-        "progress": vars(progress),
-    }
+def write_history(path: Path, history: list[dict], stage: str = "") -> None:
+    """Write one JSON object an epoch to metrics.jsonl, after the rows of other stages that stand there.
+
+    stage: what the rows have under "stage"; the loop that trains the heads has none.
+    """
+    written = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    others = [line for line in written if json.loads(line).get("stage", "") != stage]
     with write_atomically(path) as beside:
-        torch.save(state, beside)
-
-
-def load_state(path: Path, training: Training, optimiser) -> tuple[Progress, dict | None]:
-    """Read a state into the training module and the optimiser; raises ValueError where it belongs to another model."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    try:
-        training.load_state_dict(state["training"])
-        optimiser.load_state_dict(state["optimiser"])
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} does not belong to these options: resume with the run's own, or choose another --out"
-        ) from error
-    return Progress(**state["progress"]), state["best_weights"]
-
-
-def write_history(path: Path, history: list[dict]) -> None:
-    """Write one JSON object an epoch to metrics.jsonl."""
-    with write_atomically(path) as beside:
-        beside.write_text("".join(json.dumps(row) + "\n" for row in history))
+        beside.write_text("".join(line + "\n" for line in [*others, *(json.dumps(row) for row in history)]))

@@ -66,6 +66,87 @@ PRESETS = {
         lr=2e-4,
         betas=(0.5, 0.999),
     ),
+    # f_θ as published (Kavasidis et al. 2017) with NeuroImagen's triplet loss, then class names from frozen features.
+    "contrastive": TrainOptions(
+        encoder="lstm",
+        space=("prompts",),
+        average="random",
+        contrastive=100,
+        freeze="backbone",
+        epochs=60,
+        batch=160,
+        lr=1e-3,
+        patience=0,
+    ),
+    # NeuroImagen (Lan et al. 2023). The paper gives no sizes. NICE's TSConv stands in for its LSTM, which stays at
+    # chance on the phantom with the same triplets (benchmarks/contrastive.py).
+    "neuroimagen": TrainOptions(
+        encoder="nice",
+        set=("kernel=13", "pool=17", "stride=4", "n_filters=40", "dropout=0.5"),
+        space=("sd1.text", "saliency"),
+        head="basis",
+        rank=39,
+        clip="openai/clip-vit-large-patch14",
+        average="all",
+        contrastive=60,
+        margin=0.1,
+        loss="infonce-mse",
+        alphas=(0.1, 0.05, 4.0),
+        gan_epochs=8,
+        epochs=40,
+        batch=160,
+        lr=2e-3,
+        weight_decay=0.1,
+        patience=0,
+    ),
+    # The pixel level alone: features that tell pictures apart, then a generator on them.
+    "saliency": TrainOptions(
+        encoder="nice",
+        set=("kernel=13", "pool=17", "stride=4", "n_filters=40", "dropout=0.5"),
+        space=("saliency",),
+        head_dropout=0.2,
+        average="random",
+        contrastive=60,
+        contrast="image_id",
+        margin=0.1,
+        alphas=(0.1, 0.05, 4.0),
+        epochs=60,
+        gan_epochs=8,
+        batch=64,
+        lr=2e-3,
+        weight_decay=0.1,
+        patience=0,
+    ),
+    # Takagi & Nishimoto (CVPR 2023), direct: ridge regression to the picture's latent. Add --vae.
+    "latent": TrainOptions(
+        encoder="linear", set=("n_bins=32",), space=("sd1.latent",), head="basis", rank=64, latent_size=256
+    ),
+    # The same by a small residual network.
+    "latent-network": TrainOptions(
+        encoder="nice",
+        set=("kernel=13", "pool=17", "stride=4", "n_filters=32", "dropout=0.3"),
+        space=("sd1.latent",),
+        head="basis",
+        rank=64,
+        projector=256,
+        head_dropout=0.3,
+        latent_size=256,
+        average="random",
+        loss="infonce-mse",
+        epochs=40,
+        lr=2e-3,
+        patience=0,
+    ),
+    # DreamDiffusion's first stage: hidden patches of unlabelled windows predicted from the others.
+    "masked-pretrain": TrainOptions(
+        encoder="patch-transformer",
+        average="none",
+        masked=100,
+        batch=128,
+        lr=1e-3,
+        weight_decay=0.05,
+        betas=(0.9, 0.95),
+    ),
 }
 # Transfer to another person: what Braincoder's fine-tuning meant to do, with learning rates that are really used.
 PRESETS["braincoder-finetune"] = replace(

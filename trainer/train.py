@@ -28,6 +28,8 @@ from trainer.datasets.store import TrialStore, open_store
 from trainer.options import TrainOptions
 from trainer.presets import PRESETS, preset_named
 
+STATES = ("state.pt", "contrastive.pt", "masked.pt", "gan.pt")  # what an interrupted stage leaves
+
 
 def parse_options(arguments: list[str]) -> TrainOptions:
     """Return the options for command-line arguments: the named preset, overridden flag by flag."""
@@ -60,6 +62,8 @@ def train(options: TrainOptions) -> Path:
     store = open_store(options.data)
     trials = store.trials()
     parts = split_trials(trials, options)
+    if options.masked:
+        return _pretrain(options, store, trials, parts)
     used = np.sort(np.concatenate(list(parts.values())))
     targets = trial_targets(trials.select_columns(used), options, store.folder / "targets")
     if is_main_process():
@@ -78,6 +82,21 @@ def train(options: TrainOptions) -> Path:
     options.out.mkdir(parents=True, exist_ok=True)
     save_encoder(encoder, path)
     print(f"wrote {path}\nnext: python trainer/evaluate.py {options.out}")
+    return path
+
+
+def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: dict[str, np.ndarray]) -> Path:
+    """Train a backbone on masked windows and return its file's path; it has no heads."""
+    from trainer.masked import build_masked, pretrain
+    from trainer.splits import split_hash
+
+    build_masked(trials, parts["train"], store.config, options)  # bad input is refused before anything is written
+    if is_main_process():
+        _check_run_folder(options)
+    print(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
+    card = card_of(store, trials, parts, options, split_hash(trials, parts))
+    path = pretrain(trials, parts, store.config, options, card)
+    print(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder} --pretrained {path} ...")
     return path
 
 
@@ -100,6 +119,7 @@ def card_of(store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], opt
         "split": f"{split} ({', '.join(f'{len(rows)} {name}' for name, rows in parts.items())} trials)",
         "seed": options.seed,
         "finetuned_from": sha256_of(options.finetune) if options.finetune else "",
+        "pretrained_from": sha256_of(options.pretrained) if options.pretrained else "",
         "versions": {name: version(name) for name in ("torch", "numpy", "mne", "safetensors")},
         "metrics": {},
     }
@@ -117,7 +137,7 @@ def _check_run_folder(options: TrainOptions) -> None:
             raise ValueError(
                 f"--resume: the run at {options.out} was started with other values of {', '.join(changed)}"
             )
-    elif (options.out / "state.pt").is_file() or (options.out / "encoder.safetensors").is_file():
+    elif any((options.out / name).is_file() for name in (*STATES, "encoder.safetensors", "backbone.safetensors")):
         raise ValueError(f"{options.out} already holds a run; add --resume to go on with it, or choose another --out")
     _write_options(options)
 
@@ -139,10 +159,11 @@ def load_options(folder: Path) -> TrainOptions:
             f"no run at {folder} (options.json is missing); train one with trainer/train.py --out {folder}"
         )
     values = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("data", "out", "images", "finetune"):
-        values[name] = Path(values[name]) if values[name] else None
-    for name in ("set", "space", "betas"):
-        values[name] = tuple(values[name])
+    for name in ("data", "out", "images", "finetune", "pretrained"):
+        values[name] = Path(values[name]) if values.get(name) else None
+    for name in ("set", "space", "betas", "alphas"):
+        if name in values:  # a run older than the option has its default
+            values[name] = tuple(values[name])
     return TrainOptions(**values)
 
 

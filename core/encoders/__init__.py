@@ -8,7 +8,9 @@ from torch import nn
 
 from .coatnet import Coatnet, CoatnetConfig
 from .linear import Linear, LinearConfig
+from .lstm import Lstm, LstmConfig
 from .nice import Nice, NiceConfig
+from .patch_transformer import PatchTransformer, PatchTransformerConfig
 from .tangent import Tangent, TangentConfig
 
 
@@ -26,6 +28,8 @@ ENCODERS: dict[str, Encoder] = {
     "coatnet": Encoder(CoatnetConfig, Coatnet, "spec"),
     "nice": Encoder(NiceConfig, Nice, "eeg"),
     "linear": Encoder(LinearConfig, Linear, "eeg"),
+    "lstm": Encoder(LstmConfig, Lstm, "eeg"),
+    "patch-transformer": Encoder(PatchTransformerConfig, PatchTransformer, "eeg"),
     "tangent": Encoder(TangentConfig, Tangent, "eeg"),
 }
 
