@@ -69,12 +69,18 @@ def score_entry(
 
 
 def retrieval_entries(
-    head: Head, predicted: Tensor, gallery: Tensor, truth: np.ndarray, ideal: np.ndarray | None = None
+    head: Head,
+    predicted: Tensor,
+    gallery: Tensor,
+    truth: np.ndarray,
+    ideal: np.ndarray | None = None,
+    of: str = "",
 ) -> tuple[list[dict], np.ndarray]:
     """Return the n-way top-1/3/5 rows and the similarities (n, n_gallery) of predictions to a gallery.
 
     predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the
-    gallery. ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling.
+    gallery. ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling. of: stands before the rows'
+    names, where several heads are scored.
     """
     scores = similarities(head.comparable(predicted), head.comparable(gallery)).numpy()
     # The mean itself, uncentred: the one answer that a decoder without information settles on.
@@ -86,7 +92,7 @@ def retrieval_entries(
             continue
         entries.append(
             score_entry(
-                f"{n_way}-way top-{k}",
+                f"{of}{n_way}-way top-{k}",
                 scores,
                 truth,
                 lambda s, t, k=k: topk_accuracy(s, t, (k,))[k],

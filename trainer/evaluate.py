@@ -16,11 +16,10 @@ if __name__ == "__main__":
 
 import tyro
 
-from core.spaces import find_space
+from trainer.both_levels import AUTO, DENOISE, NONE, decode_levels, init_of, text_space
 from trainer.console import run
 from trainer.evaluation import (
     Evaluated,
-    decode_test,
     decoding_report,
     open_run,
     provenance_section,
@@ -45,6 +44,10 @@ class EvaluateOptions:
     """
     pictures: bool = True
     """Draw pictures where there is a model and the head can drive it."""
+    init: str = AUTO
+    """What pictures start from: auto (the saliency or latent head, where there is one), saliency, latent or none."""
+    denoise: float = DENOISE
+    """How much of such a start is redrawn."""
     steps: int = 25
     guidance: float = 3.0
     restore_spread: float = 1.0
@@ -61,7 +64,7 @@ def evaluate(options: EvaluateOptions) -> dict:
     scores, sections, found = decoding_report(evaluated)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
     pictures = {}
-    drawable = find_space(evaluated.encoder.spaces[0]).kind in ("text", "prompts")
+    drawable = text_space(evaluated.encoder) is not None or init_of(evaluated.encoder, options.init) != NONE
     if options.pictures and model and evaluated.is_phantom and drawable:
         drawn_scores, drawn_sections, pictures = picture_report(evaluated, model, options, found)
         scores, sections = scores + drawn_scores, sections + drawn_sections
@@ -85,29 +88,35 @@ def picture_report(
     """Draw the test windows and return their rows, their sections and the grid of seen, decoded and nearest ones."""
     from core.generate import load_pipeline
     from core.phantom.judge import load_judge
+    from trainer.phantom_truth import scenes_named
     from trainer.picture_metrics import pixel_correlation, ssim
     from trainer.picture_scores import attribute_accuracy, class_entries, draw_all, pixel_entries, seen_pictures
 
     pipeline = load_pipeline(model)
     captions = evaluated.test.caption.tolist()
-    decoded = decode_test(evaluated, pipeline, options.restore_spread)
-    drawn = draw_all(pipeline, decoded, captions, options.seed, options.steps, options.guidance)
+    levels = decode_levels(
+        evaluated.encoder, evaluated.outputs, pipeline, init=options.init, restore_spread=options.restore_spread
+    )
+    decoded = levels.text
+    shown = [scenes_named(image_id)[0].caption for image_id in evaluated.test.image_id.tolist()]
+    drawn = draw_all(
+        pipeline, decoded, captions, options.seed, options.steps, options.guidance, shown, levels, options.denoise
+    )
     judge = load_judge(PHANTOM)
-    scores = class_entries(judge, drawn, captions) + pixel_entries(
+    scores = class_entries(judge, drawn, shown) + pixel_entries(
         drawn, {"pixel correlation": pixel_correlation, "SSIM": ssim}
     )
-    sections = [
-        {"title": "What the judge sees in the pictures", "attributes": attribute_accuracy(judge, drawn, captions)}
-    ]
+    sections = [{"title": "What the judge sees in the pictures", "attributes": attribute_accuracy(judge, drawn, shown)}]
     best = [matches[0][0] for matches in found.get(decoded.space, [])[:SHOWN]]
     grid = {
-        "captions": captions[:SHOWN],
+        "captions": shown[:SHOWN],
         "seen": drawn.seen[:SHOWN],
+        **({} if levels.start is None else {"pixel level": levels.start[:SHOWN]}),
         "decoded": drawn.decoded[:SHOWN],
         "from caption": drawn.caption[:SHOWN],
     }
     if best:
-        grid |= {"nearest": seen_pictures(best), "nearest captions": best}
+        grid |= {"nearest": seen_pictures([scenes_named(name)[-1].caption for name in best]), "nearest captions": best}
     return scores, sections, grid
 
 

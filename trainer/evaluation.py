@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from core.checkpoint import EegEncoder, load_encoder, save_encoder
-from core.conditioning import Conditioning, condition
 from core.confidence import confidence_score
 from core.files import sha256_of
-from core.prediction import encode_ready, predict
+from core.prediction import predict
 from core.retrieval import nearest
 from core.trials import Trials
 
@@ -101,7 +100,8 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
         else:
             gallery, names, truth = distinct_targets(evaluated, space)
             ideal = _ideal(evaluated, names) if evaluated.is_phantom else None
-            entries, similarity = retrieval_entries(head, output, gallery, truth, ideal)
+            of = "" if space == encoder.spaces[0] else f"{space}: "
+            entries, similarity = retrieval_entries(head, output, gallery, truth, ideal, of)
             scores += entries
             sections.append(
                 {"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])}
@@ -124,16 +124,6 @@ def _ideal(evaluated: Evaluated, gallery: list[str]) -> np.ndarray:
     from .phantom_truth import ideal_scores
 
     return ideal_scores(evaluated.test, gallery, evaluated.store.config, evaluated.provenance)
-
-
-def decode_test(evaluated: Evaluated, pipeline, restore_spread: float, space: str | None = None) -> Conditioning:
-    """Return the conditioning of every test window, through the same call that hosts make."""
-    from core.generate import prompt_encoder
-
-    eeg = encode_ready(evaluated.encoder, evaluated.test.eeg)
-    return condition(
-        evaluated.encoder, eeg, space=space, restore_spread=restore_spread, encode_prompts=prompt_encoder(pipeline)
-    )
 
 
 def card_line(entry: dict) -> str:

@@ -9,6 +9,7 @@ Every option has a flag; --help lists them.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -69,10 +70,12 @@ class GenerateOptions:
     """empty (the empty prompt) or train-mean."""
     guidance: float = 7.5
     steps: int = 30
+    init: str = "none"
+    """Start from what the encoder's own head draws: saliency, latent, auto (whichever it has) or none."""
     init_image: Path | None = None
     """Start from this picture (img2img)."""
-    strength: float = 0.8
-    """With --init-image: how much is redrawn."""
+    strength: Annotated[float, tyro.conf.arg(aliases=["--denoise"])] = 0.8
+    """With --init or --init-image: how much is redrawn."""
     width: int = 0
     """Pixels; 0 takes the model's own."""
     height: int = 0
@@ -90,6 +93,8 @@ class GenerateOptions:
             raise ValueError(f"--blend-mode is {self.blend_mode!r}; known: {', '.join(BLEND)}")
         if sum(bool(chosen) for chosen in (self.label, self.index, self.time)) > 1:
             raise ValueError("give one of --label, --index and --time, not several")
+        if self.init != "none" and self.init_image is not None:
+            raise ValueError("--init and --init-image are two pictures to start from; give one of them")
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"--steps and --batch must be at least 1, not {self.steps} and {self.batch}")
 
@@ -106,6 +111,7 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from core.files import write_atomically
     from core.generate import generate, load_pipeline, prompt_encoder
     from core.recording import load_recording
+    from trainer.both_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
 
     encoder = load_encoder(options.encoder)
     recording = load_recording(options.recording, units=options.units or None)
@@ -115,21 +121,31 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
         dtype = getattr(torch, options.dtype)
     pipeline = load_pipeline(options.model, device, dtype, options.config or None)
     encode = prompt_encoder(pipeline)
-    decoded = decode(
-        encoder,
-        recording,
-        space=options.space or None,
-        label=options.label or None,
-        index=list(options.index) or None,
-        time=list(options.time) or None,
-        average=options.average,
-        strength=options.eeg_strength,
-        restore_spread=options.restore_spread,
-        recall=options.recall,
-        encode_prompts=encode,
-        prompts=options.prompts or None,
-    )
-    print(decoded.report)
+    begin = init_of(encoder, options.init)
+
+    def decoded_as(space: str | None) -> Conditioning:
+        return decode(
+            encoder,
+            recording,
+            space=space,
+            label=options.label or None,
+            index=list(options.index) or None,
+            time=list(options.time) or None,
+            average=options.average,
+            strength=options.eeg_strength,
+            restore_spread=options.restore_spread,
+            recall=options.recall,
+            encode_prompts=encode,
+            prompts=options.prompts or None,
+        )
+
+    pixel_level = decoded_as(INITS[begin]) if begin != NONE else None
+    if pixel_level is not None and not options.space and text_space(encoder) is None:
+        assert pixel_level.picture is not None
+        decoded = empty_prompt(pipeline, len(pixel_level.picture))
+    else:
+        decoded = decoded_as(options.space or (text_space(encoder) if begin != NONE else None))
+        print(decoded.report)
     if options.text and decoded.context is not None:
         context, pooled = encode([options.text])
         mixed_pooled = None
@@ -143,6 +159,10 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     if options.init_image is not None:
         pixels = np.asarray(Image.open(options.init_image).convert("RGB"))
         init = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    if pixel_level is not None:
+        assert pixel_level.picture is not None
+        size = picture_size(pipeline)
+        init = as_start(pipeline, begin, pixel_level.picture, (options.width or size[0], options.height or size[1]))
     n = len(decoded.context) if decoded.context is not None else 0
     with tqdm(total=n, desc="pictures") as bar:
         pictures = generate(

@@ -11,10 +11,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from core.conditioning import Conditioning
-from core.generate import generate, prompt_encoder
+from core.generate import prompt_encoder
 from core.phantom.judge import ATTRIBUTES, Judge, judge_pictures
 from core.phantom.scenes import draw, scene_from_caption
 
+from .both_levels import DENOISE, Levels, draw_levels
 from .decoding_scores import score_entry
 
 STEPS = 25
@@ -40,24 +41,37 @@ def seen_pictures(captions: list[str]) -> Tensor:
 
 
 def draw_all(
-    pipeline, decoded: Conditioning, captions: list[str], seed: int, steps: int = STEPS, guidance: float = GUIDANCE
+    pipeline,
+    decoded: Conditioning,
+    captions: list[str],
+    seed: int,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    shown: list[str] | None = None,
+    levels: Levels | None = None,
+    denoise: float = DENOISE,
 ) -> Drawn:
-    """Draw the decoded windows, the true captions and the train mean with the same noise for the same window."""
+    """Draw the decoded windows, the true captions and the train mean with the same noise for the same window.
+
+    shown: full captions of the scenes that were seen, where `captions` do not tell place and size. levels: the decoded
+    windows' pixel level, from whose start `denoise` of the picture is redrawn; the train mean then starts from its own.
+    """
     bar = tqdm(total=2 * len(captions) + 1, desc="pictures")
 
-    def paint(conditioning: Conditioning) -> Tensor:
+    def paint(conditioning: Conditioning, begin: Tensor | None = None) -> Tensor:
         start = bar.n
-        return generate(pipeline, conditioning, steps=steps, guidance=guidance, seed=seed, batch=50,
-                        progress=lambda n: bar.update(start + n - bar.n))  # fmt: skip
+        return draw_levels(pipeline, Levels(conditioning, begin), denoise=denoise, steps=steps, guidance=guidance,
+                           seed=seed, progress=lambda n: bar.update(start + n - bar.n))  # fmt: skip
 
     context, pooled = prompt_encoder(pipeline)(captions)
-    pictures = paint(decoded)
+    begin = levels or Levels(decoded)
+    pictures = paint(decoded, begin.start)
     from_caption = paint(Conditioning(decoded.space, context=context, pooled=pooled))
     if decoded.negative is None:
         raise ValueError("pictures are scored beside the train mean's, which this conditioning lacks")
-    mean = paint(decoded.negative)
+    mean = paint(decoded.negative, begin.mean_start)
     bar.close()
-    return Drawn(seen_pictures(captions), pictures, from_caption, mean)
+    return Drawn(seen_pictures(shown or captions), pictures, from_caption, mean)
 
 
 def shape_and_colour(judge: Judge, pictures: Tensor) -> np.ndarray:
