@@ -7,7 +7,7 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .folders import register_encoder_folder
 
-TOPICS = ("recording", "phantom", "windows", "plot", "encoder", "conditioning")
+TOPICS = ("recording", "phantom", "windows", "plot", "encoder", "conditioning", "pictures")
 
 
 def load_nodes() -> list[type[io.ComfyNode]]:

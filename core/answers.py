@@ -84,12 +84,7 @@ def answer(
     if text is not None and family is not None:
         check_conditioning(text, FAMILIES[family])
     first = decoded[main]
-    report = [*selection_lines(selection, encoder), f"head: {main}", first.report]
-    if first.confidence is None:
-        report.append("confidence: unknown, this encoder was never calibrated")
-    else:
-        chance = "" if first.chance is None else f" (guessing: {first.chance:.2f})"
-        report.append(f"confidence: {first.confidence.mean().item():.2f}{chance}")
+    report = [*selection_lines(selection, encoder), f"head: {main}", first.report, confidence_line(first)]
     return Answer(
         text=text,
         vision=decoded.get(vision_space or ""),
@@ -168,6 +163,14 @@ def check_conditioning(found: Conditioning, family: Family) -> None:
             f"the conditioning has {given}; the model takes {described(family)}. "
             "Connect the CLIP of the same checkpoint"
         )
+
+
+def confidence_line(decoded: Conditioning) -> str:
+    """Return a line that says how sure the decoder is, beside what guessing gets."""
+    if decoded.confidence is None:
+        return "confidence: unknown, this encoder was never calibrated"
+    chance = "" if decoded.chance is None else f" (guessing: {decoded.chance:.2f})"
+    return f"confidence: {decoded.confidence.mean().item():.2f}{chance}"
 
 
 def selection_lines(selection: Selection, encoder: EegEncoder) -> list[str]:

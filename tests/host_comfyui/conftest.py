@@ -11,6 +11,7 @@ import torch
 from core.checkpoint import save_encoder
 from core.formats.native import save_recording
 from core.heads import HeadConfig
+from core.phantom.scenes import all_scenes, draw
 from tests.host_comfyui.browser import CHROMIUM, chromium
 from tests.host_comfyui.host import Host, new_base
 from tests.small_encoders import noise_recording, small_encoder
@@ -20,6 +21,11 @@ HEADS = {
     "sd2": (HeadConfig("sd2.text", "basis", rank=2), HeadConfig("clip-h.image", "basis", rank=2)),
     "sdxl": (HeadConfig("sdxl.text", "basis", rank=2), HeadConfig("clip-g.image", "basis", rank=2)),
     "prompts": (HeadConfig("prompts", "prompts", prompts=("a large red star at the top", "a small blue ring")),),
+    "pictures": (
+        HeadConfig("sd1.text", "basis", rank=2),
+        HeadConfig("saliency", "basis", rank=2, shape=(3, 64, 64)),
+        HeadConfig("sd1.latent", "basis", rank=2, shape=(4, 8, 8)),
+    ),
 }
 
 
@@ -44,7 +50,7 @@ def host(comfyui, tmp_path_factory):
     """One ComfyUI for the whole session, on a folder of its own with this pack and the test probes in it.
 
     In its input folder lie two recordings (noise.safetensors, other.safetensors), among its encoders the untrained
-    sd1, sd2, sdxl (each with a head for image vectors too) and prompts.
+    sd1, sd2, sdxl (each with a head for image vectors too), prompts, and pictures (saliency and latent heads).
     """
     torch.set_num_threads(1)
     adapter = [Path(os.environ["IPADAPTER_DIR"])] if os.environ.get("IPADAPTER_DIR") else []
@@ -52,7 +58,11 @@ def host(comfyui, tmp_path_factory):
     for seed, name in enumerate(("noise", "other")):
         save_recording(noise_recording(seed=seed), base / "input" / f"{name}.safetensors")
     for name, heads in HEADS.items():
-        save_encoder(small_encoder(*heads), base / "models" / "eeg_encoders" / f"{name}.safetensors")
+        made = small_encoder(*heads)
+        if "saliency" in made.spaces:  # pictures of noise would come out of any VAE as something else
+            made.head("saliency").set_target(torch.stack([torch.tensor(draw(scene)) for scene in all_scenes()[::20]])
+                                             .permute(0, 3, 1, 2).flatten(1) / 255)  # fmt: skip
+        save_encoder(made, base / "models" / "eeg_encoders" / f"{name}.safetensors")
     running = Host(base)
     try:
         yield running.start()

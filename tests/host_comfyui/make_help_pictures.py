@@ -14,12 +14,14 @@ from pathlib import Path
 
 from tests.host_comfyui.browser import Node, chromium, front_end
 from tests.host_comfyui.host import ROOT, Host, new_base, succeeded
+from tests.host_comfyui.workflows import HELD_OUT, PICTURE_ENCODER
 
 ASSETS = ROOT / "web" / "docs" / "assets"
 RECORDING = "faces-and-houses.csv.gz"
 ENCODER = "n170-subject1.safetensors"
 SCENES = "a large red star at the top left\na small blue ring on the right"
-TITLES = {"drawn": "decoded and drawn", "truth": "truth"}
+FOUR = "\n".join(HELD_OUT)
+TITLES = {"drawn": "decoded and drawn", "truth": "truth", "departs": "mask"}
 NOT_RUN = ("blend_conditioning",)  # shows how nodes are connected; the checkpoint is the reader's own
 
 
@@ -107,6 +109,31 @@ PICTURES: dict[str, list[tuple]] = {
         ("pixels", "VAEDecode", (370, 930, 330, 50), {}, {"samples": ("sampler", 0), "vae": ("world", 2)}),
         ("truth", "PreviewImage", (750, 0, 270, 330), {}, {"images": ("phantom", 1)}),
         ("drawn", "PreviewImage", (750, 450, 270, 330), {}, {"images": ("pixels", 0)}),
+    ],
+    "saliency": [
+        ("phantom", "SDEEG_Phantom", (0, 0, 320, 330), phantom(**{"scenes.captions": FOUR, "repeats": 8}), {}),
+        ("windows", "SDEEG_SelectWindows", (0, 440, 320, 220),
+         {"choose": "events", "choose.average": "repeats of a label"}, {"recording": ("phantom", 0)}),
+        ("encoder", "SDEEG_LoadEncoder", (370, 0, 330, 80), {"encoder": PICTURE_ENCODER}, {}),
+        ("saliency", "SDEEG_Saliency", (370, 150, 330, 300), {"width": 64, "height": 64},
+         {"encoder": ("encoder", 0), "windows": ("windows", 0)}),
+        ("said", "PreviewAny", (370, 560, 330, 170), {}, {"source": ("saliency", 4)}),
+        ("seen", "PreviewImage", (750, 0, 250, 330), {}, {"images": ("saliency", 0)}),
+        ("map", "MaskToImage", (750, 390, 250, 40), {}, {"mask": ("saliency", 1)}),
+        ("departs", "PreviewImage", (1040, 0, 250, 330), {}, {"images": ("map", 0)}),
+        ("truth", "PreviewImage", (1040, 390, 250, 330), {}, {"images": ("phantom", 1)}),
+    ],
+    "to_latent": [
+        ("phantom", "SDEEG_Phantom", (0, 0, 320, 330), phantom(**{"scenes.captions": FOUR, "repeats": 8}), {}),
+        ("windows", "SDEEG_SelectWindows", (0, 440, 320, 220),
+         {"choose": "events", "choose.average": "repeats of a label"}, {"recording": ("phantom", 0)}),
+        ("encoder", "SDEEG_LoadEncoder", (370, 0, 330, 80), {"encoder": PICTURE_ENCODER}, {}),
+        ("world", "SDEEG_LoadPhantomWorld", (370, 140, 330, 80), {}, {}),
+        ("start", "SDEEG_ToLatent", (370, 280, 330, 270), {"width": 64, "height": 64},
+         {"encoder": ("encoder", 0), "windows": ("windows", 0), "model": ("world", 0)}),
+        ("pixels", "VAEDecode", (370, 620, 330, 50), {}, {"samples": ("start", 0), "vae": ("world", 2)}),
+        ("seen", "PreviewImage", (750, 0, 270, 330), {}, {"images": ("pixels", 0)}),
+        ("truth", "PreviewImage", (750, 390, 270, 330), {}, {"images": ("phantom", 1)}),
     ],
     "blend_conditioning": [
         ("encode", "SDEEG_Encode", (0, 0, 330, 340), {}, {}),

@@ -103,15 +103,17 @@ def write(name: str, graph: dict) -> None:
 
 
 def photograph(workflow: Workflow, built: dict, page: FrontEnd) -> Image.Image:
-    """Return the nodes in focus, or what the workflow draws: what was shown, then the results."""
+    """Return the nodes in focus, or what the workflow draws: what was shown, where it starts, then the results."""
     if workflow.focus:
         shot = page.page.screenshot(clip=page.look_at(*(built[key]["id"] for key in workflow.focus)))
         return Image.open(io.BytesIO(shot))
     entry = succeeded(page.run())
-    truth, drawn = (of_node(entry, page.host, built[key]["id"]) for key in ("truth", "image"))
+    truth, begun, drawn = (
+        of_node(entry, page.host, built[key]["id"]) if key in built else [] for key in ("truth", "start", "image")
+    )
     if "course" in built:  # a rhythm, and the picture of each of its windows
         return below(of_node(entry, page.host, built["course"]["id"])[0], tiled(drawn, 6))
-    return tiled(truth + drawn)
+    return tiled(truth + begun + drawn)
 
 
 if __name__ == "__main__":

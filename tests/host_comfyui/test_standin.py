@@ -16,7 +16,8 @@ sys.argv.append("--cpu")
 comfy.options.enable_args_parsing()
 from comfy_api.v0_0_2 import ComfyAPISync, ComfyExtension, io
 from comfy_execution.graph_utils import ExecutionBlocker
-import comfy.clip_vision, comfy.model_base, comfy.model_management, folder_paths
+import comfy.clip_vision, comfy.latent_formats, comfy.model_base, comfy.model_management, comfy.model_patcher
+import folder_paths
 
 def options(made):
     return [name for name in inspect.signature(made.__init__).parameters if name != "self"]
@@ -37,6 +38,8 @@ print(json.dumps({
     "progress": list(inspect.signature(ComfyAPISync().execution.set_progress).parameters),
     "blocker": ExecutionBlocker("why").message,
     "vision": output.image_embeds,
+    "latents": [comfy.latent_formats.SD15().process_out(1.0), comfy.latent_formats.SD15(0.5).process_out(1.0)],
+    "model_object": list(inspect.signature(comfy.model_patcher.ModelPatcher.get_model_object).parameters),
     "families": [hasattr(comfy.model_base, name) for name in ("SDXL", "SDXLRefiner", "SD3", "Flux", "BaseModel")],
     "management": [callable(getattr(comfy.model_management, name)) for name in
         ("intermediate_device", "get_torch_device", "throw_exception_if_processing_interrupted")],
@@ -88,6 +91,8 @@ def test_what_the_pack_calls_is_there_with_the_same_arguments(real, tmp_path):
     assert real["progress"][:2] == ["value", "max_value"]
     assert real["blocker"] == comfy_standin.ExecutionBlocker("why").message
     assert real["vision"] == 1
+    assert real["latents"] == [comfy_standin.SD15().process_out(1.0), comfy_standin.SD15(0.5).process_out(1.0)]
+    assert real["model_object"] == ["self", "name"]
     assert all(real["families"])
     assert all(real["management"])
     assert real["on_load"]

@@ -15,7 +15,7 @@ from tests.host_comfyui.host import ROOT, Host, images, pixels, succeeded
 from tests.host_comfyui.recordings import write_edf
 from tests.host_comfyui.test_ipadapter import adapter  # noqa: F401
 from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, RECORDING, SD15
-from tests.host_comfyui.workflows import SCENES, WORKFLOWS
+from tests.host_comfyui.workflows import HELD_OUT, SCENES, WORKFLOWS
 
 FOLDER = ROOT / "example_workflows"
 COMPLETE = [name for name, workflow in WORKFLOWS.items() if not workflow.focus]  # need nothing but the pack
@@ -167,6 +167,22 @@ def test_the_phantom_draws_what_was_shown(host, classic, name):
     truth, results = drawn_by(host, entry, classic, "Truth"), drawn_by(host, entry, classic, "Result")
     assert len(truth) == len(results) == len(SCENES)
     assert own_is_nearest(truth, results) == len(SCENES)
+
+
+def test_the_saliency_picture_puts_in_place_what_the_text_only_names(host, classic):
+    prompt = queued(classic, "saliency-to-image", {})
+    [sampler] = [node for node in prompt.values() if node["class_type"] == "KSampler"]
+    assert 0 < sampler["inputs"]["denoise"] < 1
+
+    def found() -> int:
+        entry = succeeded(host.run(prompt))
+        truth, results = drawn_by(host, entry, classic, "Truth"), drawn_by(host, entry, classic, "Result")
+        assert len(truth) == len(results) == len(HELD_OUT)
+        return own_is_nearest(truth, results)
+
+    with_picture = found()
+    sampler["inputs"]["denoise"] = 1.0
+    assert with_picture == len(HELD_OUT) > found()
 
 
 def test_training_in_the_graph_leaves_an_encoder(host, classic):

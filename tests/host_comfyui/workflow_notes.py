@@ -36,6 +36,17 @@ beside the truth. Lower *snr* to see where it fails; at 0 nothing of the scenes 
 {SIMULATED}
 
 **Files:** none. Everything comes with the pack and runs on a CPU in seconds.""",
+    "saliency-to-image": f"""# Saliency to image
+The two levels of NeuroImagen (Lan et al. 2023). *EEG Encode* says what was seen, and nothing of where: its encoder \
+learnt captions such as "a red star". *EEG Saliency* says where and in which colours, as a rough picture. *VAE Encode* \
+makes it the sampler's start, and *denoise* says how much is redrawn: lower keeps the picture, 1 forgets it.
+
+For your own: an encoder trained with `--space sd1.text saliency`, any checkpoint, and *width* and *height* of its \
+pictures.
+
+{SIMULATED}
+
+**Files:** none. Everything comes with the pack and runs on a CPU in seconds.""",
     "ip-adapter": f"""# IP-Adapter
 Image vectors decoded from EEG steer an IP-Adapter, as a reference picture would; the prompt keeps its say.
 

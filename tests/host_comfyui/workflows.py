@@ -8,12 +8,19 @@ from tests.host_comfyui.workflow_notes import IMAGE_ENCODER, NOTES, RECORDING, S
 
 ENCODER = "n170-subject1.safetensors"
 PHANTOM_ENCODER = "phantom-epoc14.safetensors"
+PICTURE_ENCODER = "phantom-epoc14-saliency.safetensors"
 SD15_URL = f"https://huggingface.co/Comfy-Org/stable-diffusion-v1-5-archive/resolve/main/{SD15}?download=true"
 SCENES = (
     "a large red star at the top left",
     "a small blue ring on the right",
     "a large green cross in the middle",
     "a small yellow triangle at the bottom",
+)
+HELD_OUT = (  # scenes that no encoder which comes with the pack was trained on
+    "a large red star on the right",
+    "a small green cross at the top left",
+    "a small blue square at the bottom",
+    "a small yellow triangle at the top right",
 )
 NOTE_SIZE, GAP, TITLE, PADDING, APART = (400, 400), 40, 30, 16, 24
 Columns = list[list[Node]]
@@ -180,6 +187,25 @@ WORKFLOWS = {
             ]],
             "Decode": [[encode(), shown("report", ("encode", 5), "What was decoded")]],
             "Draw": [[latent(64), drawn_by_phantom(("encode", 0), ("encode", 1)), pixels()]],
+            "Truth and result": TRUTH_AND_RESULT,
+        },
+    ),
+    "saliency-to-image": Workflow(
+        NOTES["saliency-to-image"],
+        {
+            "Simulated recording, models": [[phantom(**{"scenes.captions": "\n".join(HELD_OUT), "repeats": 16}),
+                                             encoder(PICTURE_ENCODER), world()]],
+            "What was seen": [[windows("phantom"), encode(), shown("report", ("encode", 5), "What was decoded")]],
+            "Where it was": [[
+                Node("saliency", "SDEEG_Saliency", {"width": 64, "height": 64},
+                     {"encoder": ("encoder", 0), "windows": ("windows", 0)}, size=(340, 0)),
+                enlarged("start enlarged", ("saliency", 0)),
+                pictures("start", ("start enlarged", 0), "Start: decoded from simulated EEG"),
+            ]],
+            "Draw": [[
+                Node("latent", "VAEEncode", {}, {"pixels": ("saliency", 0), "vae": ("checkpoint", 2)}, size=(300, 0)),
+                drawn_by_phantom(("encode", 0), ("encode", 1), denoise=0.5), pixels(),
+            ]],
             "Truth and result": TRUTH_AND_RESULT,
         },
     ),
