@@ -125,6 +125,16 @@ class ClipVisionOutputValue:
         setattr(self, key, item)
 
 
+class SD15:
+    """The latents of SD 1.x: what its sampler has is what its VAE gives, times a factor."""
+
+    def __init__(self, scale_factor=0.18215):
+        self.scale_factor = scale_factor
+
+    def process_out(self, latent):
+        return latent / self.scale_factor
+
+
 class Interrupted(BaseException):
     """Stands for the host's InterruptProcessingException."""
 
@@ -132,10 +142,8 @@ class Interrupted(BaseException):
 def comfy_modules(models: Path, inputs: Path) -> dict[str, ModuleType]:
     """Return stand-ins for the host's modules by name; `progress` of comfy.model_management notes what was reported."""
     names = ("comfy_api", "comfy_api.v0_0_2", "folder_paths", "comfy", "comfy.model_management", "comfy.clip_vision")
-    made = {
-        name: ModuleType(name)
-        for name in (*names, "comfy.model_base", "comfy_execution", "comfy_execution.graph_utils")
-    }
+    more = ("comfy.model_base", "comfy.latent_formats", "comfy_execution", "comfy_execution.graph_utils")
+    made = {name: ModuleType(name) for name in (*names, *more)}
     sockets = {name: socket(name.upper(), name) for name in INPUTS if name != "Custom"}
     api = made["comfy_api.v0_0_2"]
     api.io = SimpleNamespace(
@@ -161,10 +169,11 @@ def comfy_modules(models: Path, inputs: Path) -> dict[str, ModuleType]:
     execution = SimpleNamespace(set_progress=lambda value, total: management.progress.append((value, total)))
     api.ComfyAPISync = lambda: SimpleNamespace(execution=execution)
     made["comfy.clip_vision"].Output = ClipVisionOutputValue
+    made["comfy.latent_formats"].SD15 = SD15
     made["comfy_execution.graph_utils"].ExecutionBlocker = ExecutionBlocker
     for family in ("BaseModel", "SDXL", "SDXLRefiner", "SD3", "Flux"):
         setattr(made["comfy.model_base"], family, type(family, (), {}))
-    for name in ("model_management", "clip_vision", "model_base"):
+    for name in ("model_management", "clip_vision", "model_base", "latent_formats"):
         setattr(made["comfy"], name, made[f"comfy.{name}"])
     _fill_folder_paths(made["folder_paths"], models, inputs)
     return made

@@ -8,6 +8,7 @@ import torch
 from core.checkpoint import load_encoder
 from core.conditioning import Conditioning, decode
 from core.generate import generate, load_pipeline, prompt_encoder
+from core.init_images import init_latents, init_pictures
 from core.phantom.brain import BrainConfig, simulate_recording
 from core.phantom.judge import judge_pictures, load_judge
 from core.phantom.scenes import draw, split_scenes
@@ -112,3 +113,24 @@ def test_the_phantoms_encoder_finds_held_out_scenes_and_says_that_it_is_simulate
     alike = similarities(head.comparable(found), head.comparable(context.flatten(1).float()))
     assert chosen.labels == tuple(scene.id for scene in held_out)
     assert (alike.argmax(1) == torch.arange(50)).float().mean() > 0.75
+
+
+def test_the_phantoms_saliency_encoder_puts_unseen_scenes_where_they_were(phantom):
+    path = ASSETS / "encoders" / "phantom-epoc14-saliency.safetensors"
+    assert path.stat().st_size <= 4.5e6
+    encoder = load_encoder(path)
+    assert encoder.card_text().splitlines()[1].startswith("PHANTOM")
+    assert encoder.spaces == ("sd1.text", "saliency", "sd1.latent")
+    assert encoder.head("saliency").config.kind == "generator"
+    known = [scene for scene in split_scenes()["test"] if scene.shape != "ring"]  # not among its 40 classes
+    chosen = select_events(simulate_recording(known[:50] * 8, BrainConfig(), seed=77), average="per label")
+    truth = torch.from_numpy(np.stack([draw(scene) for scene in known[:50]])).permute(0, 3, 1, 2) / 255
+    drawn = init_pictures(encoder, chosen).values
+    with torch.inference_mode():
+        seen = phantom.vae.decode(init_latents(encoder, chosen).values / phantom.vae.config.scaling_factor).sample
+    place = torch.tensor([scene.codes[2] for scene in known[:50]])
+    for pictures, placed, own in ((drawn, 0.5, 0.3), (seen / 2 + 0.5, 0.25, 0.06)):
+        found = judge_pictures(load_judge(ASSETS / "phantom"), pictures.clamp(0, 1))
+        assert (found["place"] == place).float().mean() > placed  # guessing: one of nine
+        nearest = (pictures[:, None] - truth[None]).square().mean(dim=(2, 3, 4)).argmin(dim=1)
+        assert (nearest == torch.arange(50)).float().mean() > own  # guessing: one of fifty

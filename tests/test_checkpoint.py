@@ -156,3 +156,23 @@ def test_a_missing_file_is_not_found(tmp_path):
 def test_an_unknown_head_lists_the_ones_there_are(saved):
     with pytest.raises(ValueError, match=r"no head for 'sd1\.text'; it has prompts, clip-l\.image"):
         saved[0].head("sd1.text")
+
+
+def test_the_largest_parts_can_be_stored_in_half_the_bytes(tmp_path):
+    text, picture = HeadConfig("sd1.text", "basis", rank=2), HeadConfig("saliency", "generator", shape=(3, 64, 64))
+    encoder = small_encoder(text, picture)
+    generator = encoder.head("saliency").generator
+    torch.nn.init.normal_(generator.paint.weight, std=0.1)  # a new one draws the mean, whatever its other weights
+    for path, dtype in ((tmp_path / "whole", None), (tmp_path / "half", torch.float16)):
+        save_encoder(encoder, path, basis_dtype=dtype)
+    large = [
+        head.get_buffer(name) for head in encoder.heads for name in ("target_mean", "basis") if hasattr(head, name)
+    ]
+    large = sum(tensor.numel() for tensor in (*large, *generator.state_dict().values()))
+    saved = (tmp_path / "whole").stat().st_size - (tmp_path / "half").stat().st_size
+    assert saved == pytest.approx(2 * large, rel=0.01)
+    eeg = torch.randn(4, 8, 128)
+    with torch.inference_mode():
+        whole, half = encoder(eeg), load_encoder(tmp_path / "half")(eeg)
+    for space in encoder.spaces:
+        assert 0 < (whole[space] - half[space]).abs().max() < 2e-3 * whole[space].abs().max()

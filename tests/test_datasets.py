@@ -224,6 +224,20 @@ def test_no_matching_event_lists_what_there_is(folder):
         recordings.sessions(folder, recordings.RecordingsOptions(events=("tree",)))[0].load()
 
 
+def test_unlabelled_windows_are_cut_at_even_steps_and_each_is_its_own_picture(folder):
+    options = recordings.RecordingsOptions(every=0.5, tmin=0.0, tmax=0.75)
+    recording, rows = recordings.sessions(folder, options)[0].load()
+    assert {row["label"] for row in rows} == {"unlabelled"}
+    assert np.allclose(np.diff([row["onset"] for row in rows]), 0.5)
+    assert rows[0]["onset"] == 0.0
+    assert recording.duration - 0.75 - 0.5 <= rows[-1]["onset"] < recording.duration - 0.75
+    assert len({row["image_id"] for row in rows}) == len(rows)
+    with pytest.raises(ValueError, match="--every cuts without events"):
+        recordings.RecordingsOptions(every=0.5, events=("a",))
+    with pytest.raises(ValueError, match="--every is 0"):
+        recordings.RecordingsOptions(every=0.0)
+
+
 def test_a_wrong_pattern_is_an_error():
     with pytest.raises(ValueError, match="regular expression"):
         recordings.RecordingsOptions(events=("(",))

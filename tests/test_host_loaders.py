@@ -64,7 +64,7 @@ def comfyui(files, decoy, tmp_path):
 
 def test_comfyui_loads_the_nodes_beside_a_foreign_core(comfyui, decoy):
     assert {"SDEEG_LoadRecording", "SDEEG_LoadEncoder", "SDEEG_Encode"} <= set(comfyui.nodes)
-    assert len(comfyui.nodes) == 12
+    assert len(comfyui.nodes) == 14
     assert sys.modules["core"] is decoy
     assert f"{comfyui.name}.core.formats" in sys.modules
 

@@ -177,7 +177,7 @@ def test_every_encoder_stands_in_the_list_and_the_broken_one_says_what_is_wrong(
         assert name in listed
     assert 'role="alert"' in listed
     assert str(tmp_path) not in listed
-    assert listed.count("simulated</span>") == 1
+    assert listed.count("simulated</span>") == 2
     assert "simulated by sd-eeg itself, not brain data" in listed
     card = panel("library").card_of(sources.library, PHANTOM)
     assert "PHANTOM: trained on simulated EEG, not on brain data" in card

@@ -88,7 +88,7 @@ def confusion_table(labels: list[str], counts: list[list[float]]) -> str:
 
 def training_curve(curve: list[dict]) -> str:
     """Return the losses over epochs, the best validation epoch marked; "" where fewer than two epochs were run."""
-    rows = [row for row in curve if row.get("epoch") is not None]
+    rows = [row for row in curve if row.get("epoch") is not None and not row.get("stage")]  # the heads' training
     names = [name for name in ("train_loss", "val_loss") if sum(row.get(name) is not None for row in rows) > 1]
     if not names:
         return ""
