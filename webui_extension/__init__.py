@@ -1,12 +1,20 @@
 """The AUTOMATIC1111 / Forge side: its callbacks, registered each time the host runs scripts/sd_eeg.py."""
 
+import threading
+
 
 def register_callbacks() -> None:
     """Register what registers the rest just before the host builds its interface; running it again doubles nothing.
 
-    The host looks through the whole call stack for each callback, which while a script is being imported takes up to
-    40 ms: so one is registered now, and the others from there.
+    For each callback the host reads the source of every frame of the call stack, which while a script is being imported
+    takes up to 40 ms: so one is registered now, from a thread, whose stack is short, and the others from there.
     """
+    registering = threading.Thread(target=_register)
+    registering.start()
+    registering.join()
+
+
+def _register() -> None:
     from modules import script_callbacks
 
     script_callbacks.remove_callbacks_for_function(before_ui)
