@@ -64,7 +64,9 @@ def prepared(folder: Path, shown: PhantomOptions) -> Path:
 
 def options_of(name: str, store: Path, seed: int, epochs: int) -> TrainOptions:
     """Return the stage's options: f_θ as the preset has it, or the published LSTM with the same triplets."""
-    options = replace(preset_named("neuroimagen"), data=store, space=("prompts",), seed=seed, contrastive=epochs)
+    options = replace(
+        preset_named("neuroimagen"), data=store, space=("prompts",), gan_epochs=0, seed=seed, contrastive=epochs
+    )
     if name == "lstm":
         # The published width and depth and its usual rate and decay; random averages, which overfit it least.
         return replace(options, encoder="lstm", set=(), average="random", lr=1e-3, weight_decay=0.0)
