@@ -12,7 +12,8 @@ from tests.small_encoders import noise_recording, small_encoder
 
 OURS = {
     "SDEEG_LoadRecording", "SDEEG_Phantom", "SDEEG_LoadPhantomWorld", "SDEEG_Preprocess", "SDEEG_SelectWindows",
-    "SDEEG_Plot", "SDEEG_BandPower", "SDEEG_LoadEncoder", "SDEEG_Encode", "SDEEG_BlendConditioning",
+    "SDEEG_Plot", "SDEEG_BandPower", "SDEEG_LoadEncoder", "SDEEG_Encode", "SDEEG_BlendConditioning", "SDEEG_Saliency",
+    "SDEEG_ToLatent",
     "SDEEG_TrainEncoder", "SDEEG_SaveEncoder",
 }  # fmt: skip
 DECOY = """
