@@ -27,7 +27,7 @@ CLASSES = 40
 PLACES = 9
 PRESET = "neuroimagen"
 CLASS_MAY_LOSE = 0.03
-BOTH, SAMPLE, PIXEL = "both, label caption", "sample only, label caption", "pixel only"
+BOTH, SAMPLE = "both, label caption", "sample only, label caption"
 PLAIN, SWAPPED = "plain EEG classifier + prompt", f"{BOTH}, another trial's pixel level"
 
 

@@ -8,7 +8,7 @@ from .families import AUTO, family_of
 from .host_conditioning import as_conditioning, as_embeds, blend_conditioning, vision_output
 from .messages import readable
 from .outputs import absent
-from .sockets import CATEGORY, EegEncoder, EegWindows, Embeds
+from .sockets import CATEGORY, EegEncoder, EegWindows, Embeds, strength_and_spread
 from .text_encoder import prompt_encoder
 
 FAMILY_NAMES = [AUTO, "sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux"]
@@ -31,26 +31,7 @@ class Encode(io.ComfyNode):
             inputs=[
                 EegEncoder.Input("encoder", tooltip="From Load EEG Encoder or the trainer."),
                 EegWindows.Input("windows", tooltip="From EEG Select Windows."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    tooltip="0: nothing of the EEG, only the training mean; 1: as decoded; above: exaggerated.",
-                ),
-                io.Float.Input(
-                    "spread",
-                    optional=True,
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    display_mode=io.NumberDisplay.slider,
-                    advanced=True,
-                    tooltip="Restores the spread that regression takes: 0 as predicted, 1 as wide as the targets.",
-                ),
+                *strength_and_spread(),
                 io.Combo.Input(
                     "family",
                     optional=True,

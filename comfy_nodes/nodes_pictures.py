@@ -6,7 +6,7 @@ from comfy_api.v0_0_2 import io
 
 from .families import family_of
 from .messages import readable
-from .sockets import CATEGORY, EegEncoder, EegWindows
+from .sockets import CATEGORY, EegEncoder, EegWindows, strength_and_spread
 
 RESIZES = ["bicubic", "lanczos", "bilinear", "nearest"]
 LATENT_RESIZES = ["bicubic", "bilinear", "nearest"]
@@ -21,32 +21,6 @@ def shared_inputs() -> list[Any]:
         EegWindows.Input("windows", tooltip="From EEG Select Windows, where repeats are averaged; one row for each."),
         io.Int.Input("width", default=512, min=0, max=16384, step=8, tooltip=f"Width in {size}"),
         io.Int.Input("height", default=512, min=0, max=16384, step=8, tooltip=f"Height in {size}"),
-    ]
-
-
-def strength_and_spread() -> list[Any]:
-    """Return the two inputs that say how much is made of what was decoded."""
-    return [
-        io.Float.Input(
-            "strength",
-            default=1.0,
-            min=0.0,
-            max=2.0,
-            step=0.05,
-            display_mode=io.NumberDisplay.slider,
-            tooltip="0: nothing of the EEG, only the training mean; 1: as decoded; above: exaggerated.",
-        ),
-        io.Float.Input(
-            "spread",
-            optional=True,
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            display_mode=io.NumberDisplay.slider,
-            advanced=True,
-            tooltip="Restores the spread that regression takes: 0 as predicted, 1 as wide as the targets.",
-        ),
     ]
 
 

@@ -13,7 +13,7 @@ from trainer.controls import ControlOptions, controls, load_material, table
 from trainer.datasets.cvpr40 import CLASS_NAMES, Cvpr40Options
 from trainer.datasets.cvpr40_files import EEG_FILES, SPLIT_FILES
 from trainer.datasets.phantom import PhantomOptions
-from trainer.plain_decoder import classify_plain, decode, features_of, solve_shrunken
+from trainer.plain_decoder import decode, features_of, features_of_trials, solve_shrunken
 from trainer.prepare import prepare
 
 SYNSETS = list(CLASS_NAMES)[:8]
@@ -241,5 +241,5 @@ def test_plain_classes_are_numbers_of_the_trials_labels():
     eeg = rng.normal(size=(90, 2, 32)).astype(np.float32) * 1e-6
     eeg += 1e-5 * (np.arange(90) % 3)[:, None, None].astype(np.float32)
     trials = build_trials(eeg, rows, labels=("a", "x", "y", "z"))
-    guessed = classify_plain(trials, np.arange(60), np.arange(60, 90))
+    guessed = decode(features_of_trials(trials), trials.label, np.arange(60), np.arange(60, 90)).labels
     np.testing.assert_array_equal(guessed, trials.label[60:])

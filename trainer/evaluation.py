@@ -89,6 +89,7 @@ def distinct_targets(evaluated: Evaluated, space: str) -> tuple[Tensor, list[str
 def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]:
     """Return the decoding rows, the sections that go with them, and each regression space's nearest test concepts."""
     scores, sections, found = [], [], {}
+    ideal_of: dict[tuple[str, ...], np.ndarray] = {}  # fitting the observer takes seconds; heads share galleries
     test, encoder = evaluated.test, evaluated.encoder
     for space in encoder.spaces:
         head, output = encoder.head(space), evaluated.outputs[space]
@@ -99,7 +100,10 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
             right = output.argmax(-1).numpy() == test.label
         else:
             gallery, names, truth = distinct_targets(evaluated, space)
-            ideal = _ideal(evaluated, names) if evaluated.is_phantom else None
+            gallery_names = tuple(names)
+            if evaluated.is_phantom and gallery_names not in ideal_of:
+                ideal_of[gallery_names] = _ideal(evaluated, names)
+            ideal = ideal_of.get(gallery_names)
             of = "" if space == encoder.spaces[0] else f"{space}: "
             entries, similarity = retrieval_entries(head, output, gallery, truth, ideal, of)
             scores += entries

@@ -90,11 +90,3 @@ def solve_shrunken(centred: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         return wanted / ridge
     inner = products + n * ridge / (1 - share) * np.eye(n)
     return (wanted - centred.T @ np.linalg.solve(inner, centred @ wanted)) / ridge
-
-
-def classify_plain(trials: Trials, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Return the label number of each test trial (n_test,) that this decoder finds: the plain classifier to beat.
-
-    train, test: numbers of trials.
-    """
-    return decode(features_of_trials(trials), trials.label, train, test).labels
