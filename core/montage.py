@@ -18,6 +18,16 @@ MONTAGES: dict[str, tuple[str, ...]] = {
     "epoc-14": _names("AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4"),
     "insight-5": _names("AF3 T7 Pz T8 AF4"),
     "muse-4": _names("TP9 AF7 AF8 TP10"),
+    # the default of Emotiv's set-up for Flex, in the order of its files
+    "flex-32": _names(
+        "Cz Fz Fp1 F7 F3 FC1 C3 FC5 FT9 T7 CP5 CP1 P3 P7 PO9 O1 Pz Oz O2 PO10 P8 P4 CP2 CP6 T8 FT10 FC6 C4 FC2 F4 F8 "
+        "Fp2"
+    ),
+    # OpenBCI's Ultracortex Mark IV as it is delivered: Cyton, then Daisy
+    "openbci-8": _names("Fp1 Fp2 C3 C4 P7 P8 O1 O2"),
+    "openbci-16": _names("Fp1 Fp2 C3 C4 P7 P8 O1 O2 F7 F8 F3 F4 T7 T8 P3 P4"),
+    "unicorn-8": _names("Fz C3 Cz C4 Pz PO7 Oz PO8"),
+    "brainbit-4": _names("T7 T8 O1 O2"),
     "10-20-17": _names("F7 F3 Fz F4 F8 T7 C3 Cz C4 T8 P7 P3 Pz P4 P8 O1 O2"),
     "10-20-32": _names(
         "Fp1 Fp2 F7 F3 Fz F4 F8 FT9 FC5 FC1 FC2 FC6 FT10 T7 C3 Cz C4 T8 TP9 CP5 CP1 CP2 CP6 TP10 P7 P3 Pz P4 P8 "
@@ -41,8 +51,18 @@ MONTAGES: dict[str, tuple[str, ...]] = {
 }
 
 _OLD_NAMES = {"t3": "T7", "t4": "T8", "t5": "P7", "t6": "P8"}
-_PREFIX = re.compile(r"^(?:eeg|pol|raw)[ ._:-]+", re.IGNORECASE)
-_SUFFIX = re.compile(r"[-_ ./:](?:ref\d*|le|re|a1|a2|a1a2|m1|m2|ar|avg|av|car|cle|org|gnd|linked)$", re.IGNORECASE)
+# "EEG Fp1", "POL Fp1", "RAW_TP9", "Ch1: Fp1", "01-Fp1"
+_PREFIX = re.compile(
+    r"^(?:(?:eeg|pol|raw|electrode|signal)[ ._:-]+|(?:ch(?:an(?:nel)?)?[ ._-]*)?\d{1,3}[ ._:-]+(?=[a-z]))+",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(r"^eeg(?=[a-z])", re.IGNORECASE)
+# what it was measured against, or in: "-REF", "-LE", "-A1A2", "-(M1+M2)", " (uV)", "_EEG"
+_SUFFIX = re.compile(
+    r"[-_ ./:](?:ref\d*|le|re|a1|a2|m1|m2|\(?(?:a1[+/ ]?a2|m1[+/ ]?m2)\)?(?:/2)?|ar|avg|ave|average|av|car|cle|org|gnd"
+    r"|linked|eeg|[\[(]?[num\u00b5\u03bc]?v[\])]?)$|[\[(][num\u00b5\u03bc]?v[\])]$",
+    re.IGNORECASE,
+)
 _COUNTER = re.compile(r"-\d+$")
 
 
@@ -82,11 +102,19 @@ def _standard() -> tuple[dict[str, np.ndarray], dict[str, str], np.ndarray]:
 def normalise_name(name: str) -> str:
     """Return the 10-05 spelling of a channel name ("EEG FP1-REF" is "Fp1", "T3" is "T7"); others come back trimmed."""
     spelling = _standard()[1]
-    bare = _PREFIX.sub("", name.strip()).strip(" .")
-    for text in (bare, _SUFFIX.sub("", bare), _SUFFIX.sub("", _COUNTER.sub("", bare)), _COUNTER.sub("", bare)):
+    bare = _unquoted(name.strip())
+    bare = _PREFIX.sub("", bare).strip(" .")
+    uncounted = _COUNTER.sub("", bare)
+    spellings = [bare, _SUFFIX.sub("", bare), _SUFFIX.sub("", uncounted), uncounted]
+    for text in [*spellings, *(_JOINED.sub("", text) for text in spellings)]:
         if found := spelling.get(text.strip(" .").lower()):
             return found
     return name.strip()
+
+
+def _unquoted(name: str) -> str:
+    pairs = ('""', "''", "[]", "()")
+    return name[1:-1].strip() if len(name) > 2 and name[0] + name[-1] in pairs else name
 
 
 def is_eeg_name(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,29 +123,60 @@ def load_recording(
     *,
     units: str | None = None,
     format: str | None = None,  # noqa: A002  (the word users know)
-    events_from: str | Sequence[str] | None = None,
+    sfreq: float | None = None,
+    events: str | Sequence[str] = (),
+    channels: str | Path | Mapping[str, Any] | Sequence[str] | None = None,
+    montage: str | None = None,
     keep: Sequence[str] = (),
+    member: str | None = None,
+    stream: str | None = None,
+    variable: str | None = None,
+    axes: str | None = None,
+    board: str | int | None = None,
 ) -> Recording:
-    """Read an EEG file into volts, saying in `source` what was read, inferred, dropped and repaired.
+    """Read an EEG file of any known format into volts; `source` says what was read, inferred, dropped and repaired.
 
-    `units` ("V", "mV", "uV", "nV") overrides what the file says its numbers are. `format` is a key of
-    `formats.READERS` where the suffix does not tell. `events_from` is "annotations" or the names of trigger channels
-    (None: both, whatever there is). `keep` names channels that would be dropped as not EEG (Muse's "Right AUX").
+    What the file does not say, or says wrongly, the user does; each has a flag of the same name in every command:
 
-    Raises FileNotFoundError for a missing file and ValueError for one that cannot be read, has no EEG channels, or
-    whose amplitudes are not those of EEG (the message names the channel, the value and the option that settles it).
+    units: "V", "mV", "uV" or "nV", what the file's numbers are. format: a key of `formats.READERS`, where neither
+    content nor name tells. sfreq: hertz. events: items `[source@]pattern[=label]` (`face`, `1=house`,
+    `STATUS@1=house`, `shown.csv@*`; see `loading.event_items`); none takes every event there is. channels: {the file's
+    name: its place, or None to leave it out}, a list of names in the file's order, or a JSON file of either. montage: a
+    name in `montage.MONTAGES`, one of MNE's, or a file of positions. keep: rows that would be dropped as not EEG
+    (Muse's "Right AUX"). member, stream, variable, axes, board: which file of an archive, which stream of an XDF, which
+    variable of a .mat or .npz and what its axes are ("channels,times"), which BrainFlow board.
+
+    Raises FileNotFoundError for a missing file and ValueError, one line that begins with the path, for one that cannot
+    be read, holds no EEG, states a rate that its timestamps contradict, or whose amplitudes are not those of EEG; it
+    names what was found and the option that settles it.
     """
-    from .formats.assemble import read_recording
+    from .loading.assemble import read_recording
+    from .loading.signals import ReadOptions
 
-    return read_recording(Path(path), units=units, format=format, events_from=events_from, keep=tuple(keep))
+    options = ReadOptions(
+        units=units,
+        format=format,
+        sfreq=sfreq,
+        events=(events,) if isinstance(events, str) else tuple(events),
+        channels=Path(channels) if isinstance(channels, str) else channels,
+        montage=montage,
+        keep=tuple(keep),
+        member=member,
+        stream=stream,
+        variable=variable,
+        axes=axes,
+        board=None if board is None else str(board),
+    )
+    return read_recording(Path(path), options)
 
 
 def describe(recording: Recording) -> str:
     """Return readable lines: what the recording is, and what its reader inferred, dropped and repaired."""
     source = recording.source
     labels = Counter(event.label for event in recording.events)
+    known = f", recognised {source['recognised']}" if source.get("recognised") else ""
     lines = [
-        f"{source.get('file', 'recording')} ({source.get('format', 'in memory')})",
+        f"{source.get('file', 'recording')} ({source.get('format', 'in memory')}{known})",
         f"{recording.n_channels} channels at {recording.sfreq:g} Hz, {recording.duration:.2f} s"
         + (f" in {len(recording.segments)} segments" if len(recording.segments) > 1 else ""),
         f"channels: {' '.join(recording.ch_names)}",
@@ -155,13 +186,42 @@ def describe(recording: Recording) -> str:
         lines.append(f"events: {len(recording.events)} ({shown}{', ...' if len(labels) > 12 else ''})")
     else:
         lines.append("events: none")
+    if source.get("timing"):
+        lines.append(f"timing: {_timing(dict(source['timing']), recording.sfreq)}")
     lines += [f"{key}: {source[key]}" for key in ("units", "reference", "montage") if source.get(key)]
+    if offsets := dict(source.get("offsets_uv", {})):
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(offsets.items())[:12])
+        lines.append(f"offsets taken off, in uV: {shown}{_more(len(offsets) - 12)}")
     by_reason: dict[str, list[str]] = {}
     for name, reason in dict(source.get("dropped", {})).items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-        lines.append(f"dropped {', '.join(names[:12])}{more}: {reason}")
+        lines.append(f"dropped {', '.join(names[:12])}{_more(len(names) - 12)}: {reason}")
     lines += [f"repaired: {sentence}" for sentence in source.get("repaired", [])]
     lines += [f"note: {sentence}" for sentence in source.get("notes", [])]
     return "\n".join(lines)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _timing(timing: dict[str, Any], sfreq: float) -> str:
+    """Say how the rate is known, what timestamps tell of it, and what was lost."""
+    how = {
+        "declared": "as the file declares",
+        "documented": "as the maker documents",
+        "measured": "by its timestamps",
+        "given": "as given",
+        "asked": "as given",
+    }
+    said = [f"{sfreq:g} Hz {how.get(str(timing.get('stated_by')), '')}".rstrip()]
+    if "measured_hz" in timing:
+        drift = f" (drift {timing['drift_ppm']:+d} ppm)" if "drift_ppm" in timing else ""
+        said.append(f"{timing['measured_hz']:.6g} Hz by the timestamps{drift}")
+    if "effective_hz" in timing and timing.get("lost_samples"):
+        said.append(f"{timing['effective_hz']:.6g} samples a second arrived")
+    if "lost_samples" in timing:
+        gaps = f", {timing['gaps']} gaps of {timing['gap_s']:g} s in all" if timing.get("gaps") else ""
+        said.append(f"{timing['lost_samples']} samples lost{gaps}")
+    return "; ".join(said)

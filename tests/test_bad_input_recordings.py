@@ -94,7 +94,10 @@ def test_missing_empty_folder_and_unknown_suffix(tmp_path: Path) -> None:
     (tmp_path / "folder.edf").mkdir()
     with pytest.raises(ValueError, match="a folder"):
         load_recording(tmp_path / "folder.edf")
-    with pytest.raises(ValueError, match=r"known suffixes: .*\.edf.*--format"):
+    with pytest.raises(FileNotFoundError, match=r"x\.docx: no such file"):
+        load_recording(tmp_path / "x.docx")
+    (tmp_path / "x.docx").write_bytes(b"PK is not here")
+    with pytest.raises(ValueError, match=r"x\.docx: not recognised.*Looked for: EDF \(version 0.*--format: .*edf"):
         load_recording(tmp_path / "x.docx")
     with pytest.raises(ValueError, match=r"unknown format 'edff'; known: .*edf"):
         load_recording(tmp_path / "empty.edf", format="edff")
@@ -239,11 +242,20 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_brainvision_header_may_only_name_files_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "r.vhdr"
-    path.write_text("Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFile=../../secret.eeg\n")
-    with pytest.raises(ValueError, match="not the name of a file beside it"):
+    (tmp_path.parent / "secret.eeg").write_bytes(bytes(800))
+    path.write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nDataFile=../secret.eeg\n"
+        "NumberOfChannels=1\nSamplingInterval=4000\n[Binary Infos]\nBinaryFormat=INT_16\n"
+        "[Channel Infos]\nCh1=Cz,,1,uV\n"
+    )
+    with pytest.raises(FileNotFoundError, match=r"r\.vhdr: .*secret\.eeg"):
         load_recording(path)
+    (tmp_path.parent / "secret.eeg").unlink()
 
 
 def test_another_programs_csv_is_named_as_such(shared_data: Path) -> None:
-    with pytest.raises(ValueError, match=r"not a muse-lsl CSV: its header is .'TimeStamp', 'Delta_TP9'"):
-        load_recording(shared_data / "eeg_formats/muse_csv/eeglab_testmusemonitor.csv")
+    path = shared_data / "eeg_formats/muse_csv/eeglab_testmusemonitor.csv"
+    with pytest.raises(ValueError, match=r"not a muse-lsl CSV.*'TimeStamp', 'Delta_TP9'"):
+        load_recording(path, format="muse")
+    with pytest.raises(ValueError, match="Mind Monitor's recording interval was not 'Constant'"):
+        load_recording(path)

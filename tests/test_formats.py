@@ -11,9 +11,9 @@ import numpy as np
 import pybv
 import pytest
 
-from core.formats import READERS
 from core.formats.edf import read_channels
-from core.formats.units import canonical_unit
+from core.formats.readers import READERS
+from core.loading.units import canonical_unit
 from core.recording import Recording, load_recording
 
 SFREQ = 128
@@ -52,8 +52,6 @@ def close(recording: Recording, data: np.ndarray, steps: float = 1.0) -> None:
 
 def test_every_reader_has_a_name_suffixes_and_a_line_about_it() -> None:
     assert {"edf", "bdf", "gdf", "brainvision", "eeglab", "fif", "muse", "native"} <= set(READERS)
-    suffixes = [suffix for reader in READERS.values() for suffix in reader.suffixes]
-    assert len(set(suffixes)) == len(suffixes)
     for name, reader in READERS.items():
         assert (reader.name, bool(reader.description)) == (name, True)
         assert all(suffix.startswith(".") for suffix in reader.suffixes)
@@ -207,10 +205,10 @@ def test_events_come_from_where_they_are_asked_for(tmp_path: Path) -> None:
         annotations=[edfio.EdfAnnotation(1.5, None, "face")],
     )
     assert [e.label for e in load_recording(path).events] == ["3", "face"]
-    assert [e.label for e in load_recording(path, events_from="annotations").events] == ["face"]
-    assert [e.label for e in load_recording(path, events_from=["MARKER"]).events] == ["3"]
-    with pytest.raises(ValueError, match=r"no channel \['STATUS'\] to take events from"):
-        load_recording(path, events_from="STATUS")
+    assert [e.label for e in load_recording(path, events="annotations").events] == ["face"]
+    assert [e.label for e in load_recording(path, events=["MARKER"]).events] == ["3"]
+    with pytest.raises(ValueError, match=r"labelled 'STATUS'; there are face x 1, 3 x 1.*source: annotations, MARKER"):
+        load_recording(path, events="STATUS")
 
 
 def write_gdf(path: Path, data: np.ndarray, units: list[str], version: float, events: list[tuple[int, int]]) -> Path:
@@ -274,8 +272,11 @@ def test_brainvision_comes_to_volts_with_markers_and_names_its_companions(tmp_pa
     assert [(e.onset, e.label) for e in recording.events] == [(2.0, "Stimulus/S  7")]
     assert set(recording.source["companions"]) == {"r.eeg", "r.vmrk"}
 
+    # the only file that can be it is taken, and said to be; nothing that can be it is an error
     (tmp_path / "r.eeg").rename(tmp_path / "renamed.eeg")
-    with pytest.raises(FileNotFoundError, match=r"r\.eeg.*not beside it.*three files"):
+    assert any("renamed.eeg was read" in note for note in load_recording(tmp_path / "r.vhdr").source["notes"])
+    (tmp_path / "renamed.eeg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"r\.vhdr: .*r\.eeg"):
         load_recording(tmp_path / "r.vhdr")
 
 
@@ -363,7 +364,7 @@ def test_muse_csv_in_both_forms(tmp_path: Path, name: str) -> None:
     assert recording.ch_names == ("TP9", "AF7", "AF8", "TP10")
     assert [(round(e.onset * 256), e.label) for e in recording.events] == [(100, "1"), (101, "1"), (700, "2")]
     assert recording.source["dropped"] == {"Right AUX": "auxiliary input", "Marker0": "triggers"}
-    assert any("documented 256 Hz" in note for note in recording.source["notes"])
+    assert recording.source["timing"]["stated_by"] == "documented"
     assert "Right AUX" in load_recording(tmp_path / name, keep=["Right AUX"]).ch_names
 
 
@@ -381,7 +382,8 @@ def test_muse_at_another_rate_is_reported(tmp_path: Path) -> None:
         write_muse(tmp_path / "r.csv", volts(5, sfreq=256) * 1e6, np.arange(n) / 220, np.zeros(n, int))
     )
     assert recording.sfreq == pytest.approx(220, rel=1e-3)
-    assert any("not Muse's documented" in note for note in recording.source["notes"])
+    assert any("not the 256 Hz that the maker documents" in note for note in recording.source["notes"])
+    assert recording.source["timing"]["stated_by"] == "measured"
 
 
 def test_muse_blank_cells_are_gaps_and_not_errors(tmp_path: Path) -> None:

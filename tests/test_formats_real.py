@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.formats.repair import robust_uv
+from core.loading.repair import robust_uv
 from core.recording import describe, load_recording
 
 
@@ -18,7 +18,8 @@ def test_n170_muse(shared_data: Path) -> None:
     assert (labels.count("1"), labels.count("2"), len(labels)) == (108, 89, 197)
     spread = robust_uv(recording.data.astype(float), 256.0)
     assert ((spread > 2) & (spread < 60)).all()
-    assert "256.028 Hz by the timestamps" in describe(recording)
+    assert "256 Hz as the maker documents; 256.02 Hz by the timestamps (drift +79 ppm)" in describe(recording)
+    assert recording.source["timing"]["effective_hz"] == pytest.approx(256.028, abs=1e-3)
 
 
 def test_every_labelled_muse_recording_loads_at_256_hz(shared_data: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_lists_are_read_as_a_toml_reader_reads_them(install):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     assert install.requirements_of("train") == [*project["dependencies"], *extras["train"]]
-    tools = [name for name in (*extras["app"], *extras["test"]) if not name.startswith("sd-eeg[")]
+    tools = [name for name in (*extras["app"], *extras["formats"], *extras["test"]) if not name.startswith("sd-eeg[")]
     assert set(install.requirements_of("test")) == {*project["dependencies"], *extras["train"], *tools}
 
 

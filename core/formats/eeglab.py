@@ -1,39 +1,144 @@
-"""EEGLAB .set files, continuous or epoched, with or without an .fdt beside them."""
+"""EEGLAB .set files, continuous or epoched, of MATLAB 5 or 7.3, with or without an .fdt beside them."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from .mne_raw import read_quietly, signals_from_epochs, signals_from_raw
-from .signals import Reader, Signals
+from ..loading.signals import Head, Reader, ReadOptions, Signals
+from ..missing_package import install_hint
+from .beside import bare_name, same_name, under_names, with_suffix_of
+from .cut import cut_off, without
+from .eeglab_events import events_of_epochs
+from .mat_outline import Outline, mat_names, outline_of
+from .mne_raw import load_samples, read_quietly, signals_from_epochs, signals_from_raw
+from .suffixes import SUFFIXES
 
 
-def read_eeglab(path: Path) -> Signals:
-    """Read a .set file. EEGLAB stores no unit and means microvolts: so does MNE, and `units` says it was assumed."""
-    import mne
+def read_eeglab(path: Path, options: ReadOptions) -> Signals:
+    """Read a .set file. EEGLAB stores no unit and means microvolts: so does MNE, and `units` says it was assumed.
 
-    with open(path, "rb") as file:
-        magic = file.read(128)
-    # MATLAB 5 says so in text, 7.3 is HDF5, 4 starts with a small little-endian type code
-    if not (magic.startswith((b"MATLAB", b"\x89HDF")) or (magic[1:4] == b"\x00\x00\x00" and len(magic) > 20)):
-        raise ValueError(f"{path}: not an EEGLAB file: it is no MATLAB file at all")
-    data_file = path.with_suffix(".fdt")
-    companions = (data_file,) if data_file.is_file() else ()
-
-    def read() -> tuple[str, object]:
-        try:
-            return "raw", mne.io.read_raw_eeglab(path, preload=True, verbose="WARNING")
-        except TypeError as error:  # MNE's way of saying that the number of trials is not 1
-            if "epoch" not in str(error).lower() and "trials" not in str(error).lower():
-                raise
-            return "epochs", mne.io.read_epochs_eeglab(path, verbose="WARNING")
-
-    (kind, found), notes = read_quietly(path, "EEGLAB", read)
-    signals = signals_from_raw(found, notes) if kind == "raw" else signals_from_epochs(found, notes)  # type: ignore[arg-type]
-    signals.units = ["uV" if kind_ == "eeg" else None for kind_ in signals.ch_types]
+    Samples in an .fdt whose name has changed are found where there is no doubt which file it is. Raises ValueError or
+    FileNotFoundError saying what is missing, cut off, or no EEGLAB file.
+    """
+    outline = _outline(path)
+    notes: list[str] = []
+    n_whole, data_file = None, None
+    if outline.data_file:
+        data_file = _data_file(path, outline, notes)
+        n_whole = _whole_samples(path, outline, data_file, notes)
+    epoched = outline.trials > 1
+    (found, warned) = _through_mne(path, outline, data_file, n_whole, epoched)
+    notes += without(warned, "EEG.data", "indicating data discontinuities", "epoch has multiple events")
+    signals = signals_from_epochs(found, notes) if epoched else signals_from_raw(found, notes)
+    if epoched:
+        n_times, hdf5 = signals.data.shape[1], outline.is_hdf5
+        every = events_of_epochs(path, is_hdf5=hdf5, sfreq=signals.sfreq, n_times=n_times)
+        signals.events = signals.events if every is None else every
+    signals.units = ["uV" if kind == "eeg" else None for kind in signals.ch_types]
     signals.units_said, signals.units_why = "assumed", "EEGLAB writes no unit and means uV"
-    signals.companions = companions
+    signals.companions = (data_file,) if data_file is not None else ()
     return signals
 
 
-READER = Reader("eeglab", (".set",), read_eeglab, "EEGLAB, continuous or epoched")
+def _through_mne(
+    path: Path, outline: Outline, data_file: Path | None, n_whole: int | None, epoched: bool
+) -> tuple[Any, list[str]]:
+    """Return MNE's raw or epochs object and its warnings; a renamed .fdt is linked to the name that MNE looks for."""
+    import mne
+
+    def once() -> Any:
+        with ExitStack() as stack:
+            named = path
+            plain = data_file is None or data_file.name == outline.data_file
+            if path.suffix != ".set" or not plain:
+                files: dict[str, Path | bytes] = {"recording.set": path}
+                if data_file is not None:
+                    # MNE looks for the name in the file, then for the .set file's own: one link serves both
+                    files["recording.fdt"] = data_file
+                named = stack.enter_context(under_names(files)) / "recording.set"
+            if epoched:
+                return mne.io.read_epochs_eeglab(named, verbose="WARNING")
+            # numbers inside the .set file are read once: MNE would read them twice to be lazy
+            raw = mne.io.read_raw_eeglab(named, preload=data_file is None, verbose="WARNING")
+            if n_whole is not None:
+                raw.crop(tmax=(n_whole - 1) / raw.info["sfreq"])
+            return load_samples(path, raw)
+
+    return read_quietly(path, "EEGLAB", once)
+
+
+def _outline(path: Path) -> Outline:
+    with open(path, "rb") as file:
+        magic = file.read(128)
+    # MATLAB 5 says so in text, 7.3 is HDF5 behind such a text, 4 starts with a small little-endian type code
+    if not (magic.startswith((b"MATLAB", b"\x89HDF")) or (magic[1:4] == b"\x00\x00\x00" and len(magic) > 20)):
+        raise ValueError(f"{path}: not an EEGLAB file: it is no MATLAB file at all")
+    try:
+        outline = outline_of(path)
+        if outline.is_hdf5:
+            import pymatreader  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{path}: an EEGLAB file of MATLAB 7.3 (HDF5): {install_hint(error)}") from error
+    return outline
+
+
+def _data_file(path: Path, outline: Outline, notes: list[str]) -> Path:
+    """Return the .fdt that belongs to a .set file: by the name inside, by the .set file's own, or by its exact size."""
+    name = bare_name(outline.data_file)
+    if name.lower().endswith(".dat"):
+        raise ValueError(
+            f"{path}: its samples are in {name!r}, EEGLAB's old .dat form; save it again with a current EEGLAB"
+        )
+    for place in (path.parent / name, path.with_suffix(".fdt")):
+        if found := same_name(place):
+            if found.name != name:
+                notes.append(f"it says that its samples are in {name!r}: {found.name} was read")
+            return found
+    there = with_suffix_of(path.parent, (".fdt",))
+    # its size in bytes is given by three numbers in the .set file, so that another recording's hardly ever fits
+    fits = [other for other in there if other.stat().st_size == outline.data_bytes]
+    if len(fits) == 1 and not fits[0].with_suffix(".set").exists():
+        notes.append(
+            f"its samples {name!r} are not there; {fits[0].name} was read, the only .fdt of its size (renamed?)"
+        )
+        return fits[0]
+    found = f"; beside it: {', '.join(other.name for other in there[:6])}" if there else ""
+    raise FileNotFoundError(
+        f"{path}: its samples are in a second file, {name!r}, which is missing beside it (or {path.stem}.fdt){found}"
+    )
+
+
+def _whole_samples(path: Path, outline: Outline, data_file: Path, notes: list[str]) -> int | None:
+    """Return how many samples an .fdt that was cut off still holds, None where it is whole."""
+    size, frame = data_file.stat().st_size, 4 * max(outline.n_channels, 1)
+    n_whole, promised = size // frame, outline.n_times * outline.trials
+    if size >= outline.data_bytes:
+        if size > outline.data_bytes:
+            notes.append(f"{data_file.name} is {size - outline.data_bytes} bytes longer than the .set file tells of")
+        return None
+    if outline.trials > 1 or n_whole == 0:
+        raise ValueError(
+            f"{path}: {data_file.name} is cut off: it holds {size} of {outline.data_bytes} bytes "
+            f"({n_whole // max(outline.n_times, 1)} of {outline.trials} epochs)"
+        )
+    notes.append(cut_off(n_whole, promised, "samples", 1 / outline.sfreq if outline.sfreq > 0 else None))
+    return n_whole
+
+
+def _is_eeglab(head: Head) -> bool:
+    names = mat_names(head)
+    return "EEG" in names or {"srate", "nbchan", "pnts"} <= names
+
+
+READER = Reader(
+    "eeglab",
+    SUFFIXES["eeglab"],
+    read_eeglab,
+    "EEGLAB, continuous or epoched",
+    _is_eeglab,
+    "EEGLAB (a MATLAB file with EEG, or with srate, nbchan and pnts)",
+    # scipy and HDF5 believe the sizes in damaged files, and HDF5 can crash on them
+    isolated=True,
+)

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..loading.signals import Signals
 from ..recording import Event, Recording
-from .signals import Signals
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
 
 # a damaged or hostile header may claim any size; it is looked at before memory is asked for
 MOST_BYTES = 16 << 30
+# int16 samples double in float32 and compressed ones grow sevenfold; small files may have whatever they claim
+MOST_PER_BYTE, MOST_ANYHOW = 8, 16 << 20
+# of MNE's float64: fits a processor's cache, and is long enough for what a call of MNE's costs
+BLOCK_BYTES = 4 << 20
 _BOUNDARIES = ("boundary", "bad boundary", "edge boundary", "new segment/", "bad_acq_skip")
 
 
@@ -30,8 +34,8 @@ def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, l
         warnings.simplefilter("always")
         try:
             result = read()
-        except MemoryError:
-            raise
+        except (MemoryError, ModuleNotFoundError):
+            raise  # a missing package is for the host to explain
         except Exception as error:  # MNE fails with whatever its parser met: AssertionError, struct.error, KeyError ...
             if isinstance(error, ValueError) and str(error).startswith(f"{path}:"):
                 raise  # it is ours and says what there is to say
@@ -44,20 +48,48 @@ def read_quietly(path: Path, what: str, read: Callable[[], Any]) -> tuple[Any, l
     return result, list(dict.fromkeys(said))
 
 
-def load_samples(path: Path, raw: BaseRaw) -> BaseRaw:
-    """Load the samples of a raw object that was opened; ValueError where a header claims more than 16 GiB of them."""
-    needed = raw.n_times * len(raw.ch_names) * 8
+def load_samples(path: Path, raw: BaseRaw, *, whole: bool = False) -> BaseRaw:
+    """Read the samples of a raw object that was opened, in blocks, and leave them with it for `signals_from_raw`.
+
+    whole: read them in one piece, for files whose rows MNE resamples (in blocks each block would have edges). Raises
+    ValueError where the header claims far more samples than the file has bytes, or more than 16 GiB of them.
+    """
+    n_rows, n_times = len(raw.ch_names), int(raw.n_times)
+    needed = n_rows * n_times * 4
+    held = sum(Path(name).stat().st_size for name in raw.filenames if name is not None and Path(name).is_file())
+    if held and needed > MOST_PER_BYTE * held + MOST_ANYHOW:
+        raise ValueError(
+            f"{path}: its header claims {n_times} samples of {n_rows} channels, but the file has only {held} bytes: "
+            "it is damaged or cut off"
+        )
     if needed > MOST_BYTES:
         raise ValueError(
-            f"{path}: its header claims {raw.n_times} samples of {len(raw.ch_names)} channels, {needed >> 30} GiB in "
-            f"memory (at most {MOST_BYTES >> 30}); cut the recording"
+            f"{path}: its header claims {n_times} samples of {n_rows} channels, {needed >> 30} GiB in memory (at most "
+            f"{MOST_BYTES >> 30}); cut the recording"
         )
-    return raw.load_data(verbose="ERROR")
+    if whole:
+        raw.load_data(verbose="ERROR")
+    raw.rows_in_float32 = _rows_of(raw)  # type: ignore[attr-defined]
+    return raw
+
+
+def _rows_of(raw: BaseRaw) -> np.ndarray:
+    """Return all samples as float32 (n_rows, n_times), never holding more than a block of MNE's float64 at a time."""
+    n_rows, n_times = len(raw.ch_names), int(raw.n_times)
+    rows = np.empty((n_rows, n_times), np.float32)
+    step = max(BLOCK_BYTES // (8 * max(n_rows, 1)), 1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and counts as missing
+        for start in range(0, n_times, step):
+            stop = min(start + step, n_times)
+            rows[:, start:stop] = raw.get_data(start=start, stop=stop, verbose="ERROR")
+    return rows
 
 
 def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
     """Return all rows of an MNE raw object as `Signals` in volts; annotations are events, boundaries segments."""
-    data = np.asarray(raw.get_data(verbose="ERROR"), dtype=np.float64)
+    data = raw.__dict__.pop("rows_in_float32", None)
+    if data is None:
+        data = _rows_of(raw)
     sfreq, n_times = float(raw.info["sfreq"]), data.shape[1]
     events, edges = [], set()
     marks = raw.annotations
@@ -86,14 +118,18 @@ def signals_from_raw(raw: BaseRaw, notes: list[str] | None = None) -> Signals:
 
 def signals_from_epochs(epochs: Any, notes: list[str] | None = None) -> Signals:
     """Return MNE epochs end to end as `Signals`: each epoch a segment, its time zero an event named as MNE names it."""
-    data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
-    n_epochs, n_rows, n_times = data.shape
+    found = epochs.get_data(copy=False)
+    n_epochs, n_rows, n_times = found.shape
+    data = np.empty((n_rows, n_epochs * n_times), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i, epoch in enumerate(found):
+            data[:, i * n_times : (i + 1) * n_times] = epoch
     sfreq = float(epochs.info["sfreq"])
     names = {code: name for name, code in epochs.event_id.items()}
     zero = -float(epochs.tmin)
     types = epochs.get_channel_types()
     return Signals(
-        data=data.transpose(1, 0, 2).reshape(n_rows, n_epochs * n_times),
+        data=data,
         sfreq=sfreq,
         ch_names=list(epochs.ch_names),
         ch_types=types,
@@ -141,7 +177,8 @@ def recording_to_raw(recording: Recording) -> Any:
 
 def recording_from_raw(raw: BaseRaw, source: dict[str, Any] | None = None) -> Recording:
     """Return the EEG rows of an MNE raw object as a `Recording`; see `Recording.from_mne`."""
-    from .channels import events_of, why_not_eeg
+    from ..loading.channels import why_not_eeg
+    from ..loading.events import events_of
 
     signals = signals_from_raw(raw)
     reasons = [
@@ -156,7 +193,7 @@ def recording_from_raw(raw: BaseRaw, source: dict[str, Any] | None = None) -> Re
     positions = None if signals.positions is None else signals.positions[rows]
     if positions is not None and not np.isfinite(positions).any():
         positions = None
-    events = events_of(signals, None)
+    events = events_of(signals, ())
     dropped = {name: reason for name, reason in zip(signals.ch_names, reasons, strict=True) if reason}
     described = {
         "format": "mne",

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..files import write_atomically
+from ..loading.signals import Head, Reader, ReadOptions, Signals
 from ..recording import Event, Recording
-from .signals import Reader, Signals
+from .suffixes import SUFFIXES
 
 FORMAT_VERSION = 1
 _KEY = "sd_eeg_recording"
@@ -40,7 +41,7 @@ def save_recording(recording: Recording, path: str | Path) -> None:
         save_file(tensors, beside, metadata={_KEY: text})
 
 
-def read_native(path: Path) -> Signals:
+def read_native(path: Path, options: ReadOptions) -> Signals:
     """Read what `save_recording` wrote; ValueError says what is missing, newer, cut off or not as it should be."""
     from safetensors import SafetensorError, safe_open
 
@@ -101,4 +102,15 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-READER = Reader("native", (".safetensors",), read_native, "our own safetensors form")
+def _is_native(head: Head) -> bool:
+    return head.start[8:9] == b"{" and _KEY.encode() in head.start
+
+
+READER = Reader(
+    "native",
+    SUFFIXES["native"],
+    read_native,
+    "our own safetensors form",
+    _is_native,
+    "our own form (safetensors with a recording's header)",
+)

@@ -1,0 +1,1 @@
+"""From what a file says to a `Recording`: which reader, the rate, events, channels, units, gaps, amplitudes."""

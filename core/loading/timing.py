@@ -1,0 +1,236 @@
+"""The sampling rate that a file states against the one its timestamps tell: drift, lost samples, gaps, lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .signals import Signals
+
+# a clock drifts by parts in ten thousand; a rate that is a percent off is another rate
+MOST_OFF = 0.01
+# amplifiers run at these; a rate known by timestamps only is taken for one of them where it is this near
+USUAL_HZ = (
+    50, 64, 100, 125, 128, 160, 178, 200, 220, 240, 250, 256, 300, 400, 500, 512, 600, 1000, 1024, 1200, 2000, 2048,
+    2400, 2500, 4096, 5000, 8192, 10000, 16384, 20000,
+)  # fmt: skip
+NEAR = 0.005
+# beyond these a rate is a mistake, in the file or of the user
+SLOWEST_HZ, FASTEST_HZ = 1.0, 1e6
+# a shift of the timestamps that stays is a gap from here on: shorter ones do not show beside jitter
+GAP_S = 0.1
+_MOST_JUMPS = 20_000
+_LATEST = 1e15
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What timestamps tell: `period` s a sample (the slope within stretches), `length` s of the longest stretch, `span`
+    s from first to last, and `jumps`: the first sample after each and by how many seconds the clock is ahead there."""
+
+    period: float
+    length: float
+    span: float
+    jumps: tuple[tuple[int, float], ...]
+
+
+def read_clock(stamps: np.ndarray, segments: Sequence[int] = (0,)) -> Clock | None:
+    """Return what timestamps (n_times,) in seconds tell of the rate and of gaps, None where they do not rise.
+
+    Stamps arrive in bursts and are rounded, so no single interval counts: a gap is where they are shifted for good
+    against the count of samples (medians of about a second on both sides), and the rate is the slope within stretches.
+    """
+    # a clock that tells of ages is none, and differences of such times overflow
+    index = np.flatnonzero(np.abs(stamps) < _LATEST)
+    times = np.asarray(stamps, dtype=np.float64)[index]
+    if len(times) < 3:
+        return None
+    lag = min(len(times) - 1, 256)
+    period = float(np.median((times[lag:] - times[:-lag]) / (index[lag:] - index[:-lag])))
+    if not (math.isfinite(period) and period > 0):
+        return None
+    jumps = _jumps(times, index, period, segments)
+    if jumps is None:
+        return None
+    edges = sorted({0, *segments, *(at for at, _ in jumps), len(stamps)})
+    up, across, length = 0.0, 0.0, 0.0
+    for start, stop in pairwise(edges):
+        low, high = np.searchsorted(index, [start, stop])
+        if high - low < 2:
+            continue
+        at, when = index[low:high] - index[low:high].mean(), times[low:high] - times[low:high].mean()
+        up, across = up + float(at @ when), across + float(at @ at)
+        length = max(length, float(times[high - 1] - times[low]))
+    if not (across > 0 and up > 0 and length > 0 and math.isfinite(up)):
+        return None
+    return Clock(up / across, length, float(times[-1] - times[0]), tuple(jumps))
+
+
+def _jumps(
+    times: np.ndarray, index: np.ndarray, period: float, segments: Sequence[int]
+) -> list[tuple[int, float]] | None:
+    """Return where the stamps shift for good, None where they jump about too often to be a clock."""
+    least = max(GAP_S, 3 * period)
+    steps = np.diff(times) - period * np.diff(index)
+    candidates = np.flatnonzero(np.abs(steps) > min(least, GAP_S))
+    if len(candidates) > _MOST_JUMPS:
+        return None
+    edges = np.searchsorted(index, [*segments, index[-1] + 1])
+    known = set(edges.tolist())
+    late = times - period * index
+    wide = int(min(max(1.0 / period, 8), 512))
+    walls = np.concatenate([[-1], candidates, [len(times) - 1]])
+    found: list[tuple[int, float, float]] = []
+    for n, before in enumerate(candidates.tolist()):
+        after = before + 1
+        if after in known:
+            continue
+        right = edges[edges > before].min()
+        left = edges[edges <= before].max()
+        ahead = min(wide, max(int(walls[n + 2] - before), wide // 8), int(right - after))
+        behind = min(wide, max(int(before - walls[n]), wide // 8), int(after - left))
+        shift = float(np.median(late[after : after + ahead]) - np.median(late[after - behind : after]))
+        if abs(shift) <= least:
+            continue
+        step, at = float(abs(steps[before])), int(index[after])
+        if found and at - found[-1][0] <= wide // 8 + 1:
+            # a late packet beside a gap sees the same shift: the larger step of the two is the gap
+            if step <= found[-1][2]:
+                continue
+            found.pop()
+        found.append((at, shift, step))
+    return [(at, shift) for at, shift, _ in found]
+
+
+def measured_rate(stamps: np.ndarray, segments: Sequence[int] = (0,)) -> tuple[float, float]:
+    """Return the rate (Hz) that timestamps tell and their longest stretch (s); NaN where they do not rise."""
+    clock = read_clock(stamps, segments)
+    return (math.nan, math.nan) if clock is None else (1 / clock.period, clock.length)
+
+
+def onsets_of(signals: Signals, seconds: Sequence[float], *, absolute: bool = False) -> list[float]:
+    """Return times in seconds from the first sample (or, `absolute`, of the stamps' clock) as onsets: sample / rate.
+
+    Without timestamps the two are the same. With them gaps and drift are allowed for: each stretch has a straight line
+    of its own through its stamps.
+    """
+    wanted = np.asarray(seconds, dtype=np.float64)
+    clock = None if signals.stamps is None else read_clock(signals.stamps, signals.segments)
+    if signals.stamps is None or clock is None:
+        return wanted.tolist()
+    n_times = len(signals.stamps)
+    edges = sorted({*signals.segments, *(at for at, _ in clock.jumps), n_times})
+    times = np.empty(n_times)
+    for start, stop in pairwise(edges):
+        count = np.arange(start, stop) * clock.period
+        shift = np.nanmedian(signals.stamps[start:stop] - count) if np.isfinite(signals.stamps[start:stop]).any() else 0
+        times[start:stop] = count + shift
+    times = np.maximum.accumulate(times)
+    wanted = wanted if absolute else wanted + times[0]
+    at = np.interp(wanted, times, np.arange(n_times))
+    # beyond the ends the line goes on, so that what lies outside is seen to lie outside
+    at = np.where(wanted < times[0], (wanted - times[0]) / clock.period, at)
+    at = np.where(wanted > times[-1], n_times - 1 + (wanted - times[-1]) / clock.period, at)
+    return (at / signals.sfreq).tolist()
+
+
+def settle_rate(path: Path, signals: Signals, given: float | None) -> dict[str, Any]:
+    """Set the rate and the segments of `signals`; return what is known of its timing.
+
+    The keys are `stated_hz`, `stated_by` and, with timestamps, `measured_hz` (samples that a counter saw missing are
+    counted), `effective_hz` (what arrived, over everything), `drift_ppm`, `gaps`, `gap_s`, and `lost_samples` where a
+    counter or gaps tell. Jumps of the stamps become segments. A rate that the user gives is taken; events keep their
+    samples. Raises ValueError naming both rates and the option that settles it where the file states one rate and its
+    timestamps tell another (more than 1 % apart, beyond what their jitter explains), and where there is no rate at all.
+    """
+    if given is not None and not (math.isfinite(given) and given > 0):
+        raise ValueError(f"sfreq={given} (--sfreq) is no rate; it must be above 0 Hz")
+    if signals.stamps is not None and len(signals.stamps) != signals.data.shape[1]:
+        signals.notes.append(
+            f"{len(signals.stamps)} timestamps for {signals.data.shape[1]} samples: they were not used"
+        )
+        signals.stamps = None
+    stated = float(signals.sfreq)
+    known = math.isfinite(stated) and stated > 0
+    about: dict[str, Any] = {"stated_hz": stated if known else None, "stated_by": signals.sfreq_said}
+    clock = None if signals.stamps is None else read_clock(signals.stamps, signals.segments)
+    measured = _take_clock(signals, clock, about) if clock is not None else math.nan
+    if signals.lost is not None:
+        about["lost_samples"] = max(int(signals.lost), about.get("lost_samples", 0))
+
+    slack = max(MOST_OFF, signals.stamps_jitter_s / clock.length) if clock is not None else math.inf
+    if given is not None:
+        signals.sfreq, about["stated_by"], about["stated_hz"] = float(given), "given", float(given)
+        if abs(measured / given - 1) > slack:
+            signals.notes.append(f"sfreq={given:g} was given, though its timestamps tell {measured:.5g} Hz")
+    elif known and signals.sfreq_said == "declared":
+        if clock is not None and abs(measured / stated - 1) > slack:
+            raise ValueError(
+                f"{path}: it declares {stated:g} Hz, but its timestamps tell {measured:.5g} Hz ({clock.length:.4g} s). "
+                f"Say which is right: sfreq={usual_rate(measured):.5g} or sfreq={stated:g} (--sfreq)"
+            )
+    elif math.isfinite(measured) and (
+        not known or abs(measured / stated - 1) > slack or signals.sfreq_said == "measured"
+    ):
+        signals.sfreq = usual_rate(measured)
+        if known and signals.sfreq_said == "documented":
+            signals.notes.append(
+                f"its timestamps tell {measured:.5g} Hz, not the {stated:g} Hz that the maker documents: taken"
+            )
+        about["stated_by"] = "measured"
+    elif not known:
+        raise ValueError(f"{path}: it states no sampling rate, and no timestamps tell it: say it with sfreq= (--sfreq)")
+    if not SLOWEST_HZ <= signals.sfreq <= FASTEST_HZ:
+        raise ValueError(
+            f"{path}: a sampling rate of {signals.sfreq:g} Hz ({about['stated_by']}), which no EEG has: say it with "
+            "sfreq= (--sfreq)"
+        )
+    if math.isfinite(measured):
+        about["drift_ppm"] = round((measured / signals.sfreq - 1) * 1e6)
+    if known and signals.sfreq != stated:
+        _keep_samples(signals, stated / signals.sfreq)
+    return about
+
+
+def _take_clock(signals: Signals, clock: Clock, about: dict[str, Any]) -> float:
+    """Put the clock's jumps into the segments, its figures into `about`, and return the rate that it tells."""
+    n_times = signals.data.shape[1]
+    gaps = [(at, shift) for at, shift in clock.jumps if shift > 0]
+    in_gaps = sum(round(shift / clock.period) for _, shift in gaps)
+    inside = max((signals.lost or 0) - in_gaps, 0)
+    measured = (1 + inside / max(n_times, 1)) / clock.period
+    about["measured_hz"] = round(measured, 4)
+    if clock.span > 0:
+        about["effective_hz"] = round((n_times - 1) / clock.span, 4)
+    if clock.jumps:
+        signals.segments = tuple(sorted({*signals.segments, *(at for at, _ in clock.jumps)}))
+        about["gaps"], about["gap_s"] = len(gaps), round(sum(shift for _, shift in gaps), 3)
+        about["lost_samples"] = in_gaps
+        back = len(clock.jumps) - len(gaps)
+        signals.notes.append(
+            f"{len(gaps)} gaps of {GAP_S:g} s and more in the timestamps, {about['gap_s']:g} s in all: the recording "
+            "is in segments there" + (f"; {back} times the clock goes back" if back else "")
+        )
+    return measured
+
+
+def _keep_samples(signals: Signals, factor: float) -> None:
+    """Move events with a rate that was changed: they belong to samples."""
+
+    def moved(events: list) -> list:
+        return [replace(event, onset=event.onset * factor, duration=event.duration * factor) for event in events]
+
+    signals.events = moved(signals.events)
+    signals.marker_events = {name: moved(events) for name, events in signals.marker_events.items()}
+
+
+def usual_rate(measured: float) -> float:
+    """Return the rate that amplifiers run at nearest to a measured one, or the measured one where none is near."""
+    nearest = min(USUAL_HZ, key=lambda rate: abs(measured / rate - 1))
+    return float(nearest) if abs(measured / nearest - 1) <= NEAR else measured

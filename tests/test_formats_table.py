@@ -1,0 +1,83 @@
+"""The table of formats: each cell is one of these tests; `benchmarks/formats.py` prints it from their outcomes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.recording import Recording, describe, load_recording
+from tests.format_cases import CASES, FormatCase
+
+CUT_WORDS = ("cut off", "truncated", "incomplete", "damaged", "ends inside", "missing", "fewer", "claims")
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request) -> FormatCase:
+    return CASES[request.param]
+
+
+def written(case: FormatCase, folder: Path, lie: str = "") -> Path:
+    return case.write(folder, case.truth, lie)
+
+
+def skip_if_it_cannot(case: FormatCase, cell: str) -> None:
+    if cell in case.why_not:
+        pytest.skip(f"{case.name}: {case.why_not[cell]}")
+
+
+def load(case: FormatCase, path: Path) -> Recording:
+    return load_recording(path, **case.options)
+
+
+def test_reads_real_file(case: FormatCase, shared_data: Path) -> None:
+    if not case.real:
+        pytest.skip(f"no real file of {case.name} at hand")
+    for name, options in case.real.items():
+        recording = load_recording(shared_data / name, **options)
+        assert recording.source["format"] == case.reader
+        assert np.isfinite(recording.data).all()
+
+
+def test_reads_written_file(case: FormatCase, tmp_path: Path) -> None:
+    recording = load(case, written(case, tmp_path))
+    assert recording.source["format"] == case.reader
+    assert recording.sfreq == pytest.approx(case.truth.sfreq, rel=1e-4)
+    assert recording.ch_names == case.truth.ch_names
+    assert recording.data.shape == case.truth.data.shape
+    known = case.truth.data
+    # what a file cannot hold, or a reader takes off and reports, is a channel's constant
+    seen = recording.data - np.median(recording.data - known, axis=1, keepdims=True)
+    assert np.abs(seen - known).max() * 1e6 <= case.step_uv
+
+
+def test_events_are_right(case: FormatCase, tmp_path: Path) -> None:
+    skip_if_it_cannot(case, "events")
+    recording = load(case, written(case, tmp_path))
+    assert [event.label for event in recording.events] == [label for _, label in case.truth.events]
+    seen, known = [event.onset for event in recording.events], [onset for onset, _ in case.truth.events]
+    assert np.abs(np.subtract(seen, known)).max() <= 1.01 / case.truth.sfreq
+
+
+def test_wrong_unit_is_caught(case: FormatCase, tmp_path: Path) -> None:
+    skip_if_it_cannot(case, "units")
+    with pytest.raises(ValueError, match="--units") as caught:
+        load(case, written(case, tmp_path, "units"))
+    assert any(name in str(caught.value) for name in case.truth.ch_names)
+
+
+def test_wrong_rate_is_caught(case: FormatCase, tmp_path: Path) -> None:
+    skip_if_it_cannot(case, "rate")
+    with pytest.raises(ValueError, match=r"timestamps tell .*--sfreq"):
+        load(case, written(case, tmp_path, "rate"))
+
+
+def test_truncated_file_is_caught(case: FormatCase, tmp_path: Path) -> None:
+    skip_if_it_cannot(case, "truncated")
+    path = written(case, tmp_path)
+    part = case.cut(path)
+    part.write_bytes(part.read_bytes()[: int(part.stat().st_size * 0.6)])
+    try:
+        said = describe(load(case, path))
+    except (ValueError, FileNotFoundError) as error:
+        said = str(error)
+    assert any(word in said for word in CUT_WORDS), said
