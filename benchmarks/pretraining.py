@@ -171,8 +171,8 @@ def n170_figures(arguments: argparse.Namespace, folder: Path) -> dict:
     store = prepare("n170", arguments.n170, folder / "n170", n170.N170Options(subject=1), progress=False)
     recipe = n170.PREPROCESSING
     windows = RecordingsOptions(
-        every=0.45, tmin=recipe.tmin, tmax=recipe.tmax, montage="muse-4", sfreq=recipe.sfreq, l_freq=recipe.l_freq,
-        h_freq=recipe.h_freq, reject_uv=recipe.reject_uv,
+        every=0.45, tmin=recipe.tmin, tmax=recipe.tmax, to_montage="muse-4", to_sfreq=recipe.sfreq,
+        l_freq=recipe.l_freq, h_freq=recipe.h_freq, reject_uv=recipe.reject_uv,
     )  # fmt: skip
     plain = prepare("recordings", arguments.n170, folder / "plain", windows, progress=False, skip_bad=True)
     trials, unlabelled = store.trials(), plain.trials()
