@@ -7,7 +7,7 @@ Every option has a flag; --help lists them.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from trainer.console import run
+from trainer.reading import ReadingOptions, read_file
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 BLEND = ("lerp", "slerp", "concat")
@@ -37,8 +38,6 @@ class GenerateOptions:
     """For a single-file checkpoint while offline: a diffusers folder of the same family."""
     out: Path = Path("pictures")
     """Folder for the PNG files."""
-    units: str = ""
-    """Units of the recording where the file does not say: V, mV, uV or nV."""
 
     label: str = ""
     """Decode the events with this label."""
@@ -85,6 +84,7 @@ class GenerateOptions:
     """auto, cpu, cuda or mps."""
     dtype: str = "auto"
     """auto (float16 on a GPU, float32 on a CPU), float32, float16 or bfloat16."""
+    reading: Annotated[ReadingOptions, tyro.conf.arg(name="")] = field(default_factory=ReadingOptions)
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -110,11 +110,10 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from core.conditioning import Conditioning, decode
     from core.files import write_atomically
     from core.generate import generate, load_pipeline, prompt_encoder
-    from core.recording import load_recording
     from trainer.both_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
 
     encoder = load_encoder(options.encoder)
-    recording = load_recording(options.recording, units=options.units or None)
+    recording = read_file(options.recording, options.reading)
     device = options.device if options.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float16 if device != "cpu" else torch.float32
     if options.dtype != "auto":

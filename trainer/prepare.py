@@ -2,6 +2,8 @@
 
     python trainer/prepare.py phantom --out runs/phantom-store
     python trainer/prepare.py n170 --source FOLDER --out runs/n170-store --jobs 2
+    python trainer/prepare.py recordings --source FOLDER --events 1=house 2=face --out runs/mine
+    python trainer/prepare.py recordings --source FOLDER --table shown.csv --out runs/mine
     python trainer/prepare.py DATASET --help
 
 Finished recordings are not done again: the same command goes on after a kill, or adds what is new in the folder.
@@ -35,6 +37,8 @@ class StoreOptions:
     """go on with a store that is there already; with --no-resume that is an error"""
     skip_bad: bool = False
     """leave out recordings that cannot be read, and list them, instead of stopping"""
+    quality: bool = True
+    """of a person's own recordings: measure and print their quality, and keep it in the store as quality.json"""
 
 
 def prepare(
@@ -72,6 +76,22 @@ def prepare(
         skip_bad=skip_bad,
         progress=progress,
     )
+
+
+def quality(name: str, source: Path | str | None, store: TrialStore, options: Any, jobs: int = 1) -> str | None:
+    """Measure the quality of a person's own recordings in a store, write quality.json there, and return it as text.
+
+    Its first line says whether the labels leak. None for data sets that are not a person's own.
+    """
+    from trainer.quality_text import quality_text
+    from trainer.recording_quality import write_quality
+
+    dataset = dataset_named(name)
+    if dataset.left_out is None:
+        return None
+    source = None if source is None else Path(source)
+    passed_over = dataset.left_out(source, options)
+    return quality_text(write_quality(store, dataset.sessions(source, options), passed_over, jobs=jobs))
 
 
 def dataset_named(name: str) -> Dataset:
@@ -127,6 +147,8 @@ def main() -> None:
     made = prepare(
         name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad
     )
+    if store.quality and (told := quality(name, store.source, made, options, store.jobs)):
+        print(f"{told}\n")
     print(summary(made))
 
 

@@ -32,6 +32,27 @@ def page(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         _curve(report.get("curve") or []),
         _provenance(report.get("provenance") or {}),
     ]
+    verdict = _verdict(report["verdict"], report.get("checks") or [])
+    return document(
+        report["title"],
+        f"""{verdict}
+{banner() if simulated else ""}
+<main>
+<header class="title">
+<h1>{title}</h1>
+{_lede(report.get("scores") or [])}
+</header>
+{"".join(part for part in parts if part)}
+</main>""",
+        simulated,
+    )
+
+
+def document(title: str, body: str, simulated: bool = False, style: str = "") -> str:
+    """Return a whole page: `body` is HTML, `title` any text; no script and no network, light and dark.
+
+    simulated: the title says Phantom. style: CSS beside report.css.
+    """
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -39,20 +60,12 @@ def page(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{"Phantom: " if simulated else ""}{title}</title>
+<title>{"Phantom: " if simulated else ""}{escape(title)}</title>
 <style>
-{STYLE.read_text(encoding="utf-8")}</style>
+{STYLE.read_text(encoding="utf-8")}{style}</style>
 </head>
 <body>
-{_verdict(report["verdict"], report.get("checks") or [])}
-{_banner() if simulated else ""}
-<main>
-<header class="title">
-<h1>{title}</h1>
-{_lede(report.get("scores") or [])}
-</header>
-{"".join(part for part in parts if part)}
-</main>
+{body}
 </body>
 </html>
 """
@@ -81,7 +94,8 @@ def _verdict(first: str, checks: list[dict]) -> str:
     )
 
 
-def _banner() -> str:
+def banner() -> str:
+    """Return the line that says that what follows is simulated."""
     return (
         '<div class="phantom" role="note"><p><strong>Phantom: simulated EEG, not brain data.</strong> '
         "Pictures, brain and diffusion model are made by the program, so the truth is known.</p></div>"
@@ -99,7 +113,8 @@ def _lede(scores: list[dict]) -> str:
     return f'<p class="lede">{escape(first["name"])} is <strong>{number(first["value"])}</strong>{where}.</p>'
 
 
-def _section(title: str, body: str, simulated: bool = False, name: str = "") -> str:
+def titled_section(title: str, body: str, simulated: bool = False, name: str = "") -> str:
+    """Return a section of HTML under a heading, tagged as phantom where `simulated`; `name` is its CSS class."""
     tag = ' <span class="tag">phantom</span>' if simulated else ""
     return f'<section class="{name}"><h2>{escape(title)}{tag}</h2>\n{body}</section>\n'
 
@@ -135,7 +150,7 @@ def _scores(scores: list[dict], simulated: bool) -> str:
         f'<table class="scores" role="table"><thead role="rowgroup"><tr role="row">{cells}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>\n<dl class="legend">{value_key}{key}</dl>'
     )
-    return _section("Scores", body, simulated)
+    return titled_section("Scores", body, simulated)
 
 
 def _score_row(row: dict) -> str:
@@ -192,7 +207,7 @@ def _pictures(rows: list[dict], simulated: bool) -> str:
     of = "simulated EEG" if simulated else "EEG"
     intro = f'<p class="intro">Held-out trials in order, not chosen, decoded from {of}. {told}.</p>'
     kind = "many" if len(names) > MANY_PICTURES else f"of-{len(names)}"
-    return _section("Pictures", f'{intro}<div class="grid {kind}">{"".join(cards)}</div>', simulated, "pictures")
+    return titled_section("Pictures", f'{intro}<div class="grid {kind}">{"".join(cards)}</div>', simulated, "pictures")
 
 
 def _checks(checks: list[dict]) -> str:
@@ -206,7 +221,7 @@ def _checks(checks: list[dict]) -> str:
             f'<li class="{kind}"><span class="mark" aria-hidden="true">{mark}</span><div><h3>{escape(check["name"])} '
             f'<span class="word">{word}</span></h3><p>{escape(check["sentence"])}</p></div></li>'
         )
-    return _section("Leak checks", f'<ul class="checks">{items}</ul>')
+    return titled_section("Leak checks", f'<ul class="checks">{items}</ul>')
 
 
 def _sections(sections: list[dict]) -> str:
@@ -219,14 +234,14 @@ def _sections(sections: list[dict]) -> str:
             body += confusion_table(section["confusion"]["labels"], section["confusion"]["counts"])
         table = section.get("table")
         if isinstance(table, list):
-            body += _rows(table)
+            body += rows_table(table)
         elif table:
-            body += _pairs(table)
+            body += pairs(table)
         if isinstance(table, dict) and not section.get("attributes") and not section.get("confusion"):
             small += f'<div class="detail"><h3>{escape(section["title"])}</h3>{body}</div>'
         else:
-            large += _section(section["title"], body)
-    return large + (_section("Details", f'<div class="details">{small}</div>') if small else "")
+            large += titled_section(section["title"], body)
+    return large + (titled_section("Details", f'<div class="details">{small}</div>') if small else "")
 
 
 def with_section(html: str, section: dict[str, Any]) -> str:
@@ -244,20 +259,22 @@ def with_section(html: str, section: dict[str, Any]) -> str:
 
 def _curve(curve: list[dict]) -> str:
     drawn = training_curve(curve)
-    return _section("Training", drawn) if drawn else ""
+    return titled_section("Training", drawn) if drawn else ""
 
 
 def _provenance(provenance: dict) -> str:
     known = {key: value for key, value in provenance.items() if value not in (None, "", [], {})}
-    return _section("Where this comes from", _pairs(known), name="provenance") if known else ""
+    return titled_section("Where this comes from", pairs(known), name="provenance") if known else ""
 
 
-def _pairs(table: dict) -> str:
-    pairs = "".join(f"<div><dt>{escape(key)}</dt><dd>{_value(value)}</dd></div>" for key, value in table.items())
-    return f'<dl class="pairs">{pairs}</dl>'
+def pairs(table: dict) -> str:
+    """Return names and values (plain JSON) as a list of pairs; everything is escaped."""
+    listed = "".join(f"<div><dt>{escape(key)}</dt><dd>{_value(value)}</dd></div>" for key, value in table.items())
+    return f'<dl class="pairs">{listed}</dl>'
 
 
-def _rows(table: list[dict]) -> str:
+def rows_table(table: list[dict]) -> str:
+    """Return rows of plain JSON values as a table that scrolls sideways; everything is escaped."""
     columns = list(dict.fromkeys(key for row in table for key in row))
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{_value(row.get(column))}</td>' for column in columns)}</tr>" for row in table)

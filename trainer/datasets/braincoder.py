@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.loading.offsets import put_back
 from core.preprocessing import PreprocessingConfig
 from core.recording import Recording, load_recording
 
@@ -107,7 +108,8 @@ def load_sitting(
     Beyond that check, a row is refused whose picture is not wholly inside the recording's own clock. Time that the
     clock jumps over (lost samples) splits the recording into segments, which no window crosses.
     """
-    recording = load_recording(path)
+    # the published windows were cut with the headset's offset; `remove_dc` is for those who want none
+    recording = put_back(load_recording(path))
     clock = read_clock(path, recording.sfreq, options.utc_offset_h)
     recording = with_jumps(recording, clock)
     sittings: dict[str, list[int]] = {}

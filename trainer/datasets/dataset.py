@@ -35,6 +35,8 @@ class Dataset:
     found but not read. preprocessing(source, options): how they are prepared by default. provenance(source, options):
     JSON-able account for `store.json`: what it is, licence, credit, what the options were. labels: their order where
     the data set fixes it, else None (sorted). needs_source: whether there is no such data set without a folder.
+    left_out(source, options): what in the folder is no recording of it, with the reason; a data set that has this is a
+    person's own recordings, whose quality is measured and reported.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Dataset:
     provenance: Callable[[Path | None, Any], dict[str, Any]]
     labels: tuple[str, ...] | None = None
     needs_source: bool = True
+    left_out: Callable[[Path | None, Any], dict[str, str]] | None = None
 
 
 def files_in(source: Path | None, suffixes: Sequence[str], what: str, recursive: bool = False) -> list[Path]:

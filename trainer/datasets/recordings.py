@@ -1,37 +1,43 @@
-"""The data set `recordings`: a folder of recordings whose own events are the labels."""
+"""The data set `recordings`: a folder of recordings with events in the files, or a table of what was shown."""
 
 import re
-from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.files import sha256_of
+from core.loading.event_items import parse_event_item
 from core.preprocessing import PreprocessingConfig
-from core.recording import Event, Recording, load_recording
+from core.recording import Event, Recording
+from trainer.reading import ReadingOptions, read_file
 
-from .dataset import Dataset, Session, file_identity, files_in
+from .dataset import Dataset, Session, file_identity
+from .recording_folder import find_recordings, person_and_session
+from .shown_table import ShownTable, presentations, read_shown_table, rows_by_recording, table_beside
 
 UNLABELLED = "unlabelled"
 
 
-@dataclass(frozen=True)
-class RecordingsOptions:
-    """Which events are trials, and how they are cut."""
+@dataclass(frozen=True, kw_only=True)
+class RecordingsOptions(ReadingOptions):
+    """Which files, which events are trials, and how they are cut."""
 
-    events: tuple[str, ...] = ()
-    """labels of the events to keep, or regular expressions that match whole labels (all events)"""
+    files: tuple[str, ...] = ()
+    """only the files that match one of these shell patterns (subject1_*)"""
+    table: Path | None = None
+    """table of what was shown: one file, or the ending of the tables that lie beside the recordings"""
     every: float | None = None
     """cut a window every so many seconds instead of at events: unlabelled, for masked pre-training"""
     tmin: float = -0.1
     """start of the window, seconds from the event"""
     tmax: float = 0.8
     """end of the window, seconds from the event"""
-    montage: str | None = None
-    """headset whose channels are wanted (those of the first recording)"""
-    sfreq: float | None = None
+    to_montage: str | None = None
+    """headset whose channels the windows have (those of the first recording)"""
+    to_sfreq: float | None = None
     """sampling rate of the windows in hertz (that of the first recording)"""
     l_freq: float | None = 0.5
     """lower edge of the band-pass in hertz"""
@@ -43,79 +49,97 @@ class RecordingsOptions:
     """none or average"""
     reject_uv: float | None = None
     """leave out windows of more than this peak to peak, microvolts"""
-    units: str | None = None
-    """what the files' numbers are, where they do not say: V, mV, uV, nV"""
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every <= 0:
             raise ValueError(f"--every is {self.every}; it must be above 0 seconds")
-        if self.every is not None and self.events:
-            raise ValueError("--every cuts without events; leave out --events")
-        for pattern in self.events:
+        if self.every is not None and (self.events or self.table):
+            raise ValueError("--every cuts without events; leave out --events and --table")
+        for text in self.events:
+            item = parse_event_item(text)
             try:
-                re.compile(pattern)
+                re.compile(item.pattern.replace("*", "") if item.pattern == "*" else item.pattern)
             except re.error as error:
-                raise ValueError(f"--events {pattern!r} is not a regular expression: {error}") from error
-
-
-def recording_files(source: Path | None) -> list[Path]:
-    """Return every file below the folder that a reader knows."""
-    from core.formats import READERS
-
-    suffixes = sorted({suffix for reader in READERS.values() for suffix in reader.suffixes})
-    return files_in(source, suffixes, "a recording, or a folder of recordings", recursive=True)
+                raise ValueError(f"--events {text!r} is not a regular expression: {error}") from error
 
 
 def sessions(source: Path | None, options: RecordingsOptions) -> list[Session]:
-    """Return one session a file; its key is its path below the folder."""
-    files = recording_files(source)
-    root = Path(source) if source is not None and Path(source).is_dir() else files[0].parent
-    found = []
-    for path in files:
-        below = path.relative_to(root)
-        key = re.sub(r"[^A-Za-z0-9._-]", "_", "__".join(below.parts)).lstrip(".")
-        person = below.parts[0] if len(below.parts) > 1 else ""
-        load = partial(load_events, path, options, person, below.as_posix())
-        found.append(Session(key=key, load=load, identity=file_identity(path), sources=(path,)))
-    return found
+    """Return one session a recording, whose key is its path below the folder; those that a table lacks are left out."""
+    one_table = options.table is not None and _table_path(source, options.table) is not None
+    tables = [_the_table(source, options.table)] if one_table and options.table is not None else []
+    found = find_recordings(source, options.files, [table.path for table in tables], options.format).recordings
+    listed = rows_by_recording(tables[0], list(found)) if tables else {}
+    made = []
+    for below, path in found.items():
+        table: ShownTable | None = None
+        if tables:
+            if below not in listed:
+                continue
+            table = tables[0]
+        elif options.table is not None:
+            table = read_shown_table(table_beside(path, str(options.table)))
+            listed |= rows_by_recording(table, [below])
+        key = re.sub(r"[^A-Za-z0-9._-]", "_", below.replace("/", "__")).lstrip(".")
+        load = partial(load_presentations, path, options, below, table and table.path, listed.get(below, []))
+        identity = file_identity(path) if path.is_file() else {"folder": path.name}
+        if table is not None:
+            identity |= {"table": {"file": table.path.name, "sha256": sha256_of(table.path)}}
+        sources = (path,) if path.is_file() else ()
+        made.append(Session(key=key, load=load, identity=identity, sources=sources))
+    if not made:
+        raise ValueError(f"{options.table} names no recording of {source}; it has {', '.join(list(found)[:8])}")
+    return made
 
 
-def load_events(path: Path, options: RecordingsOptions, subject: str, run: str) -> tuple[Recording, list[dict]]:
-    """Read one file and take its events. Raises ValueError listing the labels there are where none matches."""
-    recording = load_recording(path, units=options.units)
+def left_out(source: Path | None, options: RecordingsOptions) -> dict[str, str]:
+    """Return what in the folder is not a session, with the reason: for a report, not for choosing."""
+    tables = [_the_table(source, options.table)] if options.table and _table_path(source, options.table) else []
+    found = find_recordings(source, options.files, [table.path for table in tables], options.format)
+    passed = dict(found.passed_over)
+    if tables:
+        listed = rows_by_recording(tables[0], list(found.recordings))
+        passed |= {name: f"not in {tables[0].path.name}" for name in found.recordings if name not in listed}
+    return passed
+
+
+def load_presentations(
+    path: Path, options: RecordingsOptions, below: str, table: Path | None, rows: list[dict[str, Any]]
+) -> tuple[Recording, list[dict]]:
+    """Read one file and return it with its presentations: the rows of the table, else its events.
+
+    Raises ValueError listing the labels there are where none matches.
+    """
+    subject, session = person_and_session(below)
+    who = {"subject": subject, "session": session, "run": below, "block": below}
     if options.every is not None:
+        recording = read_file(path, options)
         onsets = np.arange(-options.tmin, recording.duration - options.tmax, options.every)
-        who = {"subject": subject, "run": run, "block": run}
         # Each window is a picture of its own: no two are repeats, to be averaged or kept on one side of a split.
         return recording, [
-            {"label": UNLABELLED, "image_id": f"{run} {onset:.3f} s", "caption": UNLABELLED, "onset": onset, **who}
+            {"label": UNLABELLED, "image_id": f"{below} {onset:.3f} s", "caption": UNLABELLED, "onset": onset, **who}
             for onset in onsets.tolist()
         ]
-    kept = [event for event in recording.events if wanted(event, options.events)]
-    if not kept:
-        there = Counter(event.label for event in recording.events)
-        told = ", ".join(f"{label!r} {n}" for label, n in there.most_common(12)) or "none"
-        asked = f" that match {list(options.events)}" if options.events else ""
-        raise ValueError(f"{path} has no events{asked}; its events are: {told} (choose with --events)")
-    return recording, [
-        {"label": event.label, "onset": event.onset, "subject": subject, "run": run, "block": run} for event in kept
-    ]
-
-
-def wanted(event: Event, patterns: tuple[str, ...]) -> bool:
-    """Say whether an event's label is one of the labels, or matches one of the regular expressions as a whole."""
-    return not patterns or any(event.label == p or re.fullmatch(p, event.label) for p in patterns)
+    if table is not None:
+        recording = read_file(path, options)
+        return recording, [{**who, **row} for row in presentations(table, rows, recording, recording.events)]
+    recording, events = _with_chosen_events(path, options)
+    if not events:
+        raise ValueError(f"{path} has no events (choose a source with --events, or say what was shown with --table)")
+    return recording, [{"label": event.label, "onset": event.onset, **who} for event in events]
 
 
 def preprocessing(source: Path | None, options: RecordingsOptions) -> PreprocessingConfig:
     """Return the options as a configuration; channels and rate come from the first recording where none are given."""
     from core.montage import MONTAGES
 
-    if options.montage is not None and options.montage not in MONTAGES:
-        raise ValueError(f"no montage {options.montage!r}; --montage can be {', '.join(MONTAGES)}")
-    names, sfreq = MONTAGES[options.montage] if options.montage else None, options.sfreq
+    if options.to_montage is not None and options.to_montage not in MONTAGES:
+        raise ValueError(f"no montage {options.to_montage!r}; --to-montage can be {', '.join(MONTAGES)}")
+    names, sfreq = MONTAGES[options.to_montage] if options.to_montage else None, options.to_sfreq
+    places = None
     if names is None or sfreq is None:
-        first = load_recording(recording_files(source)[0], units=options.units)
+        first = _first_recording(source, options)
+        if names is None and first.ch_positions is not None and np.isfinite(first.ch_positions).all():
+            places = tuple((float(x), float(y), float(z)) for x, y, z in first.ch_positions)
         names, sfreq = names or first.ch_names, sfreq or first.sfreq
     return PreprocessingConfig(
         ch_names=tuple(names),
@@ -127,6 +151,7 @@ def preprocessing(source: Path | None, options: RecordingsOptions) -> Preprocess
         notch=options.notch,
         reference=options.reference,
         reject_uv=options.reject_uv,
+        ch_positions=places,
     )
 
 
@@ -135,11 +160,63 @@ def provenance(source: Path | None, options: RecordingsOptions) -> dict[str, Any
     return {"dataset": "recordings", "licence": "not stated", "credit": "", "options": asdict(options)}
 
 
+def _with_chosen_events(path: Path, options: RecordingsOptions) -> tuple[Recording, tuple[Event, ...]]:
+    """Read a file with its chosen events; an item that means nothing in this file is one for the folder's others.
+
+    Raises the reader's own ValueError where no item means anything here.
+    """
+    try:
+        recording = read_file(path, options)
+    except ValueError as error:
+        meant = [item for item in options.events if len(options.events) > 1 and _reads(path, options, item)]
+        if not meant:
+            if options.events and "--events" in str(error):
+                raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+            raise
+        recording = read_file(path, _with_events(options, tuple(meant)))
+    return recording, recording.events
+
+
+def _reads(path: Path, options: RecordingsOptions, item: str) -> bool:
+    try:
+        read_file(path, _with_events(options, (item,)))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def _with_events(options: RecordingsOptions, events: tuple[str, ...]) -> ReadingOptions:
+    said = {field.name: getattr(options, field.name) for field in fields(ReadingOptions)}
+    return ReadingOptions(**{**said, "events": events})
+
+
+def _first_recording(source: Path | None, options: RecordingsOptions) -> Recording:
+    """Return the first recording that can be read; raise the first one's error where none can."""
+    failed: Exception | None = None
+    for session in sessions(source, options):
+        try:
+            return session.load()[0]
+        except (ValueError, OSError) as error:
+            failed = failed or error
+    raise failed or ValueError(f"{source} holds no recordings")
+
+
+def _table_path(source: Path | None, table: Path) -> Path | None:
+    """Return the table where its name is a file's: as it stands, or below the folder of recordings."""
+    folder = Path(source) if source is not None and Path(source).is_dir() else Path(source or ".").parent
+    return next((place for place in (table, folder / table) if place.is_file()), None)
+
+
+def _the_table(source: Path | None, table: Path) -> ShownTable:
+    return read_shown_table(_table_path(source, table) or table)
+
+
 DATASET = Dataset(
     name="recordings",
-    description="any folder of recordings whose own events are the labels",
+    description="any folder of recordings whose own events, or a table, say what was shown",
     options=RecordingsOptions,
     sessions=sessions,
     preprocessing=preprocessing,
     provenance=provenance,
+    left_out=left_out,
 )
