@@ -35,12 +35,10 @@ def encoder_path(name: str) -> Path:
 
 def recording_names() -> list[str]:
     """Return the files of the host's input folder that a reader takes, by suffix, as paths within it, sorted."""
-    from ..core.formats import READERS
+    from ..core.formats.suffixes import recordings_in
 
-    suffixes = tuple(suffix.lower() for reader in READERS.values() for suffix in reader.suffixes)
     inside = Path(folder_paths.get_input_directory())
-    files = (path for path in inside.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
-    return sorted(path.relative_to(inside).as_posix() for path in files)
+    return [path.relative_to(inside).as_posix() for path in recordings_in(inside)]
 
 
 def recording_path(name: str) -> Path:
@@ -65,9 +63,9 @@ def recording_path(name: str) -> Path:
 
 def format_names() -> list[str]:
     """Return the names of the readers."""
-    from ..core.formats import READERS
+    from ..core.formats.suffixes import SUFFIXES
 
-    return sorted(READERS)
+    return sorted(SUFFIXES)
 
 
 def complaint(find: Callable[[str], Path], name: str) -> bool | str:

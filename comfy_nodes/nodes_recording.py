@@ -9,7 +9,7 @@ from .messages import readable
 from .sockets import CATEGORY, EegRecording
 
 UNITS = ["from the file", "V", "mV", "uV", "nV"]
-BY_SUFFIX = "by its name"
+BY_CONTENT = "by its content"
 NOTCHES = {"off": (), "50 Hz": (50.0, 100.0, 150.0), "60 Hz": (60.0, 120.0, 180.0)}
 
 
@@ -23,9 +23,21 @@ class LoadRecording(io.ComfyNode):
             node_id="SDEEG_LoadRecording",
             display_name="EEG Load Recording",
             category=CATEGORY,
-            description="Reads an EEG file (EDF, BDF, BrainVision, EEGLAB, FIF, GDF, Muse CSV ...) from the input "
+            description="Reads an EEG file (EDF, XDF, BrainVision, EEGLAB, Emotiv, Muse, OpenBCI ...) from the input "
             "folder and says what was read, what was inferred and what was repaired.",
-            search_aliases=["eeg", "brain", "bci", "edf", "bdf", "muse", "emotiv", "load eeg", "upload eeg"],
+            search_aliases=[
+                "eeg",
+                "brain",
+                "bci",
+                "edf",
+                "bdf",
+                "xdf",
+                "muse",
+                "emotiv",
+                "openbci",
+                "load eeg",
+                "upload eeg",
+            ],
             inputs=[
                 io.Combo.Input(
                     "file",
@@ -44,11 +56,19 @@ class LoadRecording(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "format",
-                    options=[BY_SUFFIX, *folders.format_names()],
-                    default=BY_SUFFIX,
+                    options=[BY_CONTENT, *folders.format_names()],
+                    default=BY_CONTENT,
                     optional=True,
                     advanced=True,
-                    tooltip="Which reader takes the file, where its name does not tell.",
+                    tooltip="Which reader takes the file, where neither its content nor its name tells.",
+                ),
+                io.String.Input(
+                    "reading",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="What else the file does not say, as an error asks for it: `sfreq=250; channels=Fp1,Fp2`, "
+                    "`board=cyton`, `variable=eeg; axes=times,channels`, `events=1=house,2=face`.",
                 ),
             ],
             outputs=[
@@ -71,17 +91,17 @@ class LoadRecording(io.ComfyNode):
 
     @classmethod
     @readable
-    def execute(cls, file: str, units: str = UNITS[0], format: str = BY_SUFFIX) -> io.NodeOutput:  # noqa: A002
+    def execute(cls, file: str, units: str = UNITS[0], format: str = BY_CONTENT, reading: str = "") -> io.NodeOutput:  # noqa: A002
         """Read the file."""
+        from ..core.loading.options import load_options
         from ..core.recording import describe, load_recording
 
         path = folders.recording_path(file)
         try:
-            recording = load_recording(
-                path,
-                units=None if units == UNITS[0] else units,
-                format=None if format == BY_SUFFIX else format,
-            )
+            told = load_options(None if units == UNITS[0] else units, reading)
+            if format != BY_CONTENT:
+                told["format"] = format
+            recording = load_recording(path, **told)
         except ValueError as error:  # its file is one of the list; where that lies on the server is of no use
             raise ValueError(str(error).replace(str(path), file)) from error
         return io.NodeOutput(recording, describe(recording))

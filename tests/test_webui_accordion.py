@@ -57,7 +57,7 @@ def test_an_upload_becomes_a_reference_that_says_what_was_read(host, tmp_path):
     status, reference = fields.kept(shelf, uploaded(host, tmp_path))
     assert status == ""
     assert reference.startswith("sha256:")
-    said, labels = fields.described(shelf, reference, "from the file")
+    said, labels = fields.described(shelf, reference, "from the file", "")
     assert "at 128 Hz" in said
     assert set(labels["choices"] if isinstance(labels, dict) else labels.choices) >= {"", "house"}
 
@@ -65,7 +65,7 @@ def test_an_upload_becomes_a_reference_that_says_what_was_read(host, tmp_path):
 def test_a_corrupt_upload_says_so_and_changes_nothing_else(host, tmp_path):
     fields, shelf = host.ours("fields"), host.ours("host").shelf()
     _, reference = fields.kept(shelf, uploaded(host, tmp_path, "broken.edf", b"0       " + b"x" * 300))
-    said, labels = fields.described(shelf, reference, "from the file")
+    said, labels = fields.described(shelf, reference, "from the file", "")
     assert 'role="alert"' in said
     assert "broken.edf" in said
     assert "Traceback" not in said

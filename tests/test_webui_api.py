@@ -114,7 +114,7 @@ def test_windows_and_words_are_chosen_as_in_a_picture(client):
         ("recordings", {}, "send `recording`"),
         ("recordings", {"recording": ""}, "send `recording`"),
         ("recordings", {"recording": "noise.safetensors", "mode": "add"}, "not mode"),
-        ("recordings", {"recording": "A" * 400}, "its content is none of"),
+        ("recordings", {"recording": "A" * 400}, "its content is not recognised"),
         ("recordings", {"recording": "!" * 400}, "is no base64"),
         ("recordings", {"recording": {"name": "a.edf"}}, "each file is"),
         ("recordings", {"recording": "noise.safetensors", "units": "volts"}, "EEG units: 'volts' is not known"),

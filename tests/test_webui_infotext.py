@@ -48,7 +48,8 @@ def test_a_picture_fills_the_accordion_and_draws_itself_again(host, img2img):
     more = {"init_images": [Image.new("RGB", (64, 64))]} if img2img else {}
     given = {
         "choose": "times", "times": "1.5, 3", "mode": "blend", "strength": 0.35, "start": 0.25, "end": 0.9,
-        "fallback": True, "negative": "train mean", "prompts": "a: face\na, house", "units": "uV",
+        "fallback": True, "negative": "train mean", "prompts": "a: face\na, house",
+        "reading": "events=face=seen,house",
     }  # fmt: skip
     drawn = host.draw(asked("words", **given), img2img=img2img, **more)
     values = pasted(host, drawn.infotexts[0], img2img)

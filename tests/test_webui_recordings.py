@@ -12,6 +12,7 @@ import pybv
 import pytest
 
 from core.formats.native import save_recording
+from core.recording import describe
 from tests.small_encoders import CHANNELS, noise_recording
 from tests.webui_standin import extension
 
@@ -99,15 +100,17 @@ def test_a_brainvision_set_is_one_recording(shelf):
     assert shelf.find(reference) == allowed(shelf) / "session.vhdr"
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
+@pytest.mark.parametrize("missing", [".vhdr", ".vmrk", ".eeg"])
 def test_a_set_with_a_file_missing_says_which(shelf, missing):
-    files = write_brainvision(shelf.uploads[0])
-    left_out = files.pop(missing)
+    files = [path for path in write_brainvision(shelf.uploads[0]) if path.suffix != missing]
     reference = shelf.keep_files([(path.name, path) for path in files])
+    if missing == ".vmrk":
+        assert "session.vmrk' are missing beside it: read without events" in describe(shelf.load(reference))
+        return
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         shelf.load(reference)
     assert str(shelf.kept) not in str(caught.value)
-    assert left_out.suffix in str(caught.value)
+    assert missing in str(caught.value)
 
 
 def test_a_header_that_names_a_file_elsewhere_is_refused(shelf, tmp_path):
@@ -117,7 +120,7 @@ def test_a_header_that_names_a_file_elsewhere_is_refused(shelf, tmp_path):
         text = re.sub("DataFile=.*", f"DataFile={elsewhere}", header.read_text())
         header.write_text(text)
         reference = shelf.keep_files([(path.name, path) for path in (header, markers)])
-        with pytest.raises(ValueError, match="is not the name of a file beside it"):
+        with pytest.raises(FileNotFoundError, match=r"secret\.eeg' is not beside it"):
             shelf.load(reference)
 
 
@@ -191,14 +194,14 @@ def test_content_without_a_name_is_recognised_or_says_what_would_be(shelf):
         reference = shelf.keep_base64(as_base64(path))
         assert shelf.find(reference).suffix == path.suffix
         assert shelf.load(reference).n_channels == len(CHANNELS)
-    with pytest.raises(ValueError, match=r"none of \.bdf, \.csv, \.edf.*send"):
+    with pytest.raises(ValueError, match=r"not recognised; looked for EDF .*send"):
         shelf.keep_base64(base64.b64encode(b"no recording at all").decode())
 
 
 def test_random_bytes_end_in_a_sentence(shelf):
     """Whatever comes under a known signature or suffix, reading it says what is wrong, without the folder."""
     generator = random.Random(0)
-    starts = [start for start, _ in recordings.SIGNATURES]
+    starts = [b"0       ", b"\xffBIOSEMI", b"Brain Vision Data Exchange Header", b"GDF 2.20", b"timestamps,TP9,TP10\n"]
     names = ["a.edf", "a.bdf", "a.vhdr", "a.set", "a.fif", "a.gdf", "a.csv", "a.safetensors"]
     for number in range(60):
         content = generator.choice([b"", *starts]) + generator.randbytes(generator.choice([0, 3, 300, 5000]))
@@ -315,7 +318,7 @@ def test_a_recording_is_read_once_and_again_when_it_changes(shelf):
     first = shelf.load("noise.safetensors")
     assert shelf.load(str(path)) is first
     assert shelf.load(shelf.keep_files([("a.safetensors", path)])) is first
-    assert shelf.load("noise.safetensors", units="uV") is not first
+    assert shelf.load("noise.safetensors", reading="events=face") is not first
     times = path.stat()
     write_native(path, seed=1)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -355,3 +358,19 @@ def test_many_uploads_at_a_time_are_each_kept_whole(shelf):
     for number, recording in found.items():
         assert np.array_equal(recording.data, noise_recording(seed=number % 8).data)
     assert len(list(shelf.kept.iterdir())) == 8
+
+
+def test_what_the_file_does_not_say_is_told_in_a_line(shelf):
+    rows = np.random.default_rng(0).standard_normal((1280, 4)) * 20
+    lines = [f"{number / 256:.5f},{','.join(f'{value:.3f}' for value in row)}" for number, row in enumerate(rows)]
+    (shelf.folders[0] / "a.csv").write_text("\n".join(["timestamps,TP9,AF7,AF8,TP10", *lines]))
+    told = shelf.load("a.csv", reading="channels=TP9:O1,TP10:O2")
+    assert {"O1", "O2"} <= set(told.ch_names)
+    assert shelf.load("a.csv").ch_names == ("TP9", "AF7", "AF8", "TP10")
+    for reading, says in (
+        ("pace=5", "no `name=value`"),
+        ("units=mV", "told as 'mV'"),
+        ("events=/etc/passwd@*", "beside"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            shelf.load("a.csv", units="uV", reading=reading)

@@ -15,7 +15,7 @@ EegRequest, from_args, from_mapping = request.EegRequest, request.from_args, req
 FULL = {
     "recording": "a.edf", "encoder": "e.safetensors", "choose": "times", "label": "face", "which": "0, 2",
     "average": "all", "times": "1.5", "mode": "add", "strength": 1.5, "start": 0.1, "end": 0.9, "fallback": True,
-    "negative": "train mean", "init": "latent", "prompts": "a\nb", "units": "mV",
+    "negative": "train mean", "init": "latent", "prompts": "a\nb", "units": "mV", "reading": "sfreq=250",
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def test_an_uploaded_edf_is_kept_read_and_described(sources, folders):
     upload = [str(folders.uploads / "mine.edf")]
     if extension("gradio_versions").major() < 4:
         upload = [SimpleNamespace(name=upload[0], orig_name="mine.edf")]
-    status, (reference, label) = last(panel("recording").keep(sources.shelf, "", upload, SAME, ""))
+    status, (reference, label) = last(panel("recording").keep(sources.shelf, "", upload, SAME, "", ""))
     assert "mine.edf" in status
     assert "14 channels at 128 Hz" in status
     assert reference.startswith("sha256:")
@@ -37,12 +37,12 @@ def test_a_chosen_label_stays_only_while_the_recording_has_it(sources, folders):
     save_recording(noise_recording(), folders.recordings / "noise.safetensors")
     open_recording = panel("recording").open_recording
     for chosen, kept in (("face", "face"), ("cat", "")):
-        _, (_, label) = last(open_recording(sources.shelf, "", "noise.safetensors", SAME, chosen))
+        _, (_, label) = last(open_recording(sources.shelf, "", "noise.safetensors", SAME, "", chosen))
         assert label["value"] == kept
 
 
 def test_no_name_clears_what_was_said(sources):
-    status, (_, label) = last(panel("recording").open_recording(sources.shelf, "", "  ", SAME, ""))
+    status, (_, label) = last(panel("recording").open_recording(sources.shelf, "", "  ", SAME, "", ""))
     assert status == ""
     assert label["choices"] == [""]
 
@@ -50,17 +50,17 @@ def test_no_name_clears_what_was_said(sources):
 def test_files_that_cannot_be_opened_say_why(sources, folders, tmp_path):
     recording = panel("recording")
     (folders.uploads / "broken.edf").write_bytes(b"0       not really")
-    status, outputs = last(recording.keep(sources.shelf, "", [str(folders.uploads / "broken.edf")], SAME, ""))
+    status, outputs = last(recording.keep(sources.shelf, "", [str(folders.uploads / "broken.edf")], SAME, "", ""))
     assert "broken.edf" in refused(status)
     assert str(tmp_path) not in status
     assert unchanged(outputs)
     (tmp_path / "secret.edf").write_bytes(b"0       secret")
     for status, _ in (
-        last(recording.keep(sources.shelf, "", [str(tmp_path / "secret.edf")], SAME, "")),
-        last(recording.open_recording(sources.shelf, "", "../secret.edf", SAME, "")),
-        last(recording.open_recording(sources.shelf, "", "/etc/passwd", SAME, "")),
-        last(recording.open_recording(sources.shelf, "", "nowhere.edf", SAME, "")),
-        last(recording.open_recording(sources.shelf, "", "sha256:0123456789", SAME, "")),
+        last(recording.keep(sources.shelf, "", [str(tmp_path / "secret.edf")], SAME, "", "")),
+        last(recording.open_recording(sources.shelf, "", "../secret.edf", SAME, "", "")),
+        last(recording.open_recording(sources.shelf, "", "/etc/passwd", SAME, "", "")),
+        last(recording.open_recording(sources.shelf, "", "nowhere.edf", SAME, "", "")),
+        last(recording.open_recording(sources.shelf, "", "sha256:0123456789", SAME, "", "")),
     ):
         assert "Traceback" not in refused(status)
 
@@ -71,9 +71,9 @@ def test_units_that_a_user_names_are_taken(sources, folders):
     for number, row in enumerate(10 * rng.standard_normal((2560, 4))):
         lines.append(",".join([f"{1000 + number / 256:.5f}", *(f"{value:.3f}" for value in row)]))
     (folders.recordings / "muse.csv").write_text("\n".join(lines))
-    status, _ = last(panel("recording").open_recording(sources.shelf, "", "muse.csv", "uV", ""))
+    status, _ = last(panel("recording").open_recording(sources.shelf, "", "muse.csv", "uV", "", ""))
     assert "uV" in status
-    status, _ = last(panel("recording").open_recording(sources.shelf, "", "muse.csv", "V", ""))
+    status, _ = last(panel("recording").open_recording(sources.shelf, "", "muse.csv", "V", "", ""))
     refused(status)
 
 
@@ -89,7 +89,7 @@ def test_one_button_gives_a_sitting_the_encoder_for_it_and_averages(sources):
 
 def test_a_simulated_recording_opened_again_is_still_called_simulated(sources):
     reference = sitting(sources)
-    status, _ = last(panel("recording").open_recording(sources.shelf, "", reference, SAME, ""))
+    status, _ = last(panel("recording").open_recording(sources.shelf, "", reference, SAME, "", ""))
     assert "no brain data" in status
 
 
@@ -136,7 +136,7 @@ def test_what_stands_in_a_file_is_never_html(sources, folders):
     encoder = small_encoder(HeadConfig("prompts", "prompts", prompts=(hostile, hostile)))
     encoder.card = {"name": hostile, "summary": hostile, "metrics": {hostile: hostile}}
     save_encoder(encoder, folders.encoders / "hostile.safetensors")
-    status, _ = last(panel("recording").open_recording(sources.shelf, "", "noise.safetensors", SAME, ""))
+    status, _ = last(panel("recording").open_recording(sources.shelf, "", "noise.safetensors", SAME, "", ""))
     _, (table, _) = last(panel("decode").decode(sources, "", asked("noise.safetensors", "hostile.safetensors")))
     listed = panel("library").cards_table(sources.library)
     for text, count in ((status, 1), (table, 3), (listed, 4)):  # the table's window and both of its concepts

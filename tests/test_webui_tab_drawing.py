@@ -58,8 +58,8 @@ def test_what_is_sent_to_the_host_names_recording_windows_and_encoder_only(sourc
     status, text = panel("draw").checked_request(sources, asked(reference))
     assert status == ""
     assert json.loads(text) == {
-        "recording": reference, "units": SAME, "encoder": PHANTOM, "choose": "events", "label": "", "which": "",
-        "average": "per label", "times": "",
+        "recording": reference, "units": SAME, "reading": "", "encoder": PHANTOM, "choose": "events",
+        "label": "", "which": "", "average": "per label", "times": "",
     }  # fmt: skip
     assert extension("request").from_mapping(json.loads(text), sources.shelf).recording == reference
 

@@ -19,13 +19,13 @@ def training(
     sources, reference, captions="", architecture="tangent", targets="prompts", name="mine", encode=None, **more
 ):
     begin, end = more.get("begin", -0.1), more.get("end", 0.8)
-    values = (reference, SAME, captions, architecture, targets, begin, end, 1.0, 30.0, name)
+    values = (reference, SAME, "", captions, architecture, targets, begin, end, 1.0, 30.0, name)
     return panel("training").train(sources, lambda: encode, "", values)
 
 
 def test_an_encoder_is_fitted_scored_saved_and_chosen(sources, folders):
     reference = sitting(sources)
-    status, captions = panel("training").labels_as_captions(sources, reference, SAME)
+    status, captions = panel("training").labels_as_captions(sources, reference, SAME, "")
     assert status == ""
     assert captions.splitlines()[1] == f"{STAR} = {STAR}"
     status, (listed, chosen, card) = last(training(sources, reference, captions))
@@ -96,7 +96,7 @@ def test_what_cannot_be_learnt_is_said_in_the_status(sources, folders, changes, 
 
 def test_a_recording_without_labels_has_none_to_fill_in(sources, folders):
     save_recording(replace(noise_recording(), events=()), folders.recordings / "rest.safetensors")
-    status, _ = panel("training").labels_as_captions(sources, "rest.safetensors", SAME)
+    status, _ = panel("training").labels_as_captions(sources, "rest.safetensors", SAME, "")
     assert "no labelled events" in refused(status)
 
 

@@ -36,7 +36,7 @@ def sitting(sources):
 
 
 def asked(reference, encoder=PHANTOM, choose="events", label="", which="", average="per label", times=""):
-    return (reference, SAME, encoder, choose, label, which, average, times)
+    return (reference, SAME, "", encoder, choose, label, which, average, times)
 
 
 def simulated(

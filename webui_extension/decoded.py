@@ -192,7 +192,7 @@ def chosen_windows(request: EegRequest, shelf: Shelf) -> Selection:
     """
     from ..core.selection import parse_times, select_events, select_times
 
-    recording = shelf.load(request.recording, units=unit_of(request.units))
+    recording = shelf.load(request.recording, units=unit_of(request.units), reading=request.reading)
     if request.choose == "times":
         return select_times(recording, parse_times(request.times))
     return select_events(recording, request.label, request.which, request.average)

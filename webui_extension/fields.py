@@ -27,13 +27,13 @@ class Sources:
 
 
 def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
-    """Build the upload, the recording's reference, its units, and what was read; returns them by name.
+    """Build the upload, the recording's reference, what it does not say, and what was read; returns them by name.
 
     prefix: of the elements' ids. `connect_recording` makes them act.
     """
     with gr.Row():
         upload = gr.File(
-            label="Upload a recording (EDF, BDF, GDF, BrainVision, EEGLAB, FIF, Muse CSV ...; a set at once)",
+            label="Upload a recording (EDF, XDF, BrainVision, EEGLAB, Emotiv, Muse, OpenBCI ...; a set at once)",
             file_count="multiple",
             height=190,
             elem_id=f"{prefix}_upload",
@@ -51,8 +51,14 @@ def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
                 label="Units of its numbers",
                 elem_id=f"{prefix}_units",
             )
+            reading = gr.Textbox(
+                "",
+                label="What the file does not say",
+                info="As an error asks for it: sfreq=250; channels=Fp1,Fp2; board=cyton",
+                elem_id=f"{prefix}_reading",
+            )
     status = gr.HTML("", elem_id=f"{prefix}_recording_status")
-    return {"upload": upload, "recording": recording, "units": units, "status": status}
+    return {"upload": upload, "recording": recording, "units": units, "reading": reading, "status": status}
 
 
 def window_fields(prefix: str) -> dict[str, Any]:
@@ -185,17 +191,21 @@ def finer_fields(prefix: str, wanted: Sequence[str] = FINER) -> dict[str, Any]:
 
 def connect_recording(sources: Sources, fields: dict[str, Any], label: Any) -> None:
     """Make an upload fill in the reference, and a reference show what it is and offer its events' labels."""
-    upload, recording, units, status = (fields[name] for name in ("upload", "recording", "units", "status"))
+    names = ("upload", "recording", "units", "reading", "status")
+    upload, recording, units, reading, status = (fields[name] for name in names)
 
     def keep(value: Any) -> tuple[Any, Any]:
         return kept(sources.shelf, value)
 
-    def describe_it(reference: str, unit: str) -> tuple[Any, Any]:
-        return described(sources.shelf, reference, unit) if reference.strip() else ("", gr.update())
+    def describe_it(reference: str, unit: str, told: str) -> tuple[Any, Any]:
+        return described(sources.shelf, reference, unit, told) if reference.strip() else ("", gr.update())
 
     upload.change(keep, [upload], [status, recording])
-    recording.change(describe_it, [recording, units], [status, label])
-    units.change(describe_it, [recording, units], [status, label])
+    asked = [recording, units, reading]
+    recording.change(describe_it, asked, [status, label])
+    units.change(describe_it, asked, [status, label])
+    reading.submit(describe_it, asked, [status, label])
+    reading.blur(describe_it, asked, [status, label])
 
 
 @shown(2)
@@ -206,10 +216,10 @@ def kept(shelf: Shelf, value: Any) -> tuple[Any, Any]:
 
 
 @shown(2)
-def described(shelf: Shelf, reference: str, units: str) -> tuple[Any, Any]:
+def described(shelf: Shelf, reference: str, units: str, reading: str) -> tuple[Any, Any]:
     """Return what was read and inferred of a recording, as HTML, and an update with the labels of its events."""
     from ..core.recording import describe
 
-    recording = shelf.load(reference, units=unit_of(units))
+    recording = shelf.load(reference, units=unit_of(units), reading=reading)
     labels = sorted({event.label for event in recording.events})[:MANY_LABELS]
     return note(describe(recording)), gr.update(choices=["", *labels])

@@ -30,6 +30,7 @@ NAMES = {
     "init": "EEG init",
     "prompts": "EEG prompts",
     "units": "EEG units",
+    "reading": "EEG reading",
 }
 ALWAYS = ("recording", "encoder", "choose", "mode", "strength")
 

@@ -16,18 +16,20 @@ OF_A_PICTURE = ("mode", "strength", "start", "end", "fallback", "negative", "ini
 def keep_recording(given: Mapping[str, Any], shelf: Shelf) -> dict[str, Any]:
     """Keep an uploaded recording and say what was read: reference, description, events, channels, rate and length.
 
-    given: `recording` as in `request.from_mapping`, and `units`. Raises ValueError as reading does.
+    given: `recording` as in `request.from_mapping`, `units` and `reading`. Raises ValueError as reading does.
     """
     from collections import Counter
 
     from ..core.recording import describe
     from .request import unit_of
 
-    unknown = sorted(set(given) - {"recording", "units"})
+    unknown = sorted(set(given) - {"recording", "units", "reading"})
     if unknown or not given.get("recording"):
-        raise ValueError(f"send `recording` and, where needed, `units`; not {', '.join(unknown)[:200] or 'nothing'}")
+        raise ValueError(
+            f"send `recording` and, where needed, `units` and `reading`; not {', '.join(unknown)[:200] or 'nothing'}"
+        )
     request = from_mapping(given, shelf)
-    recording = shelf.load(request.recording, units=unit_of(request.units))
+    recording = shelf.load(request.recording, units=unit_of(request.units), reading=request.reading)
     return {
         "reference": shelf.reference(shelf.find(request.recording)),
         "description": describe(recording),

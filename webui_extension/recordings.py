@@ -23,17 +23,8 @@ PREFIX = "sha256:"
 DIGITS = 10  # of a digest, where people see it
 MAX_KEPT = 64  # uploads; the oldest go
 MAX_LOADED = 8
-_LOADED: OrderedDict[tuple[str, str, str], Recording] = OrderedDict()
+_LOADED: OrderedDict[tuple[str, str], Recording] = OrderedDict()
 _LOCK = threading.RLock()
-# What a file without a name begins with, and the suffix whose reader takes it.
-SIGNATURES = (
-    (b"0       ", ".edf"),
-    (b"\xffBIOSEMI", ".bdf"),
-    (b"Brain Vision", ".vhdr"),
-    (b"GDF ", ".gdf"),
-    (b"timestamps,", ".csv"),
-    (b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14", ".fif"),
-)
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,14 @@ class Shelf:
 
         Raises ValueError for what is no base64, is too large (before it is decoded), or is not recognised.
         """
+        from ..core.formats.readers import suffix_of_content
+
         content = self._decoded(text)
-        return self._keep({f"recording{suffix_of(content)}": content})
+        try:
+            suffix = suffix_of_content(content)
+        except ValueError as error:
+            raise ValueError(f'{error}. Or send {{"name": ..., "data": ...}}') from None
+        return self._keep({f"recording{suffix}": content})
 
     def keep_base64_set(self, files: Sequence[tuple[str, str]]) -> str:
         """Keep the files (name, base64) of one recording; returns its reference. Raises ValueError as `keep_base64`."""
@@ -120,21 +117,23 @@ class Shelf:
             raise ValueError(f"{shown!r} lies outside of what may be opened: {self._folders_text()}")
         raise FileNotFoundError(f"no recording called {shown!r} in {self._folders_text()}")
 
-    def load(self, reference: str, *, units: str | None = None, format: str | None = None) -> Recording:  # noqa: A002
+    def load(self, reference: str, *, units: str | None = None, reading: str = "") -> Recording:
         """Read the recording that a reference names; what was read last is remembered by its content.
 
-        Raises FileNotFoundError or ValueError, which name the file without the folder it lies in.
+        units, reading: what the file does not say, as `core.loading.options.load_options` takes it. Raises
+        FileNotFoundError or ValueError, which name the file without the folder it lies in.
         """
+        from ..core.loading.options import load_options
         from ..core.recording import load_recording
 
-        path = self.find(reference)
-        key = (digest(path), units or "", format or "")
+        path, options = self.find(reference), load_options(units, reading)
+        key = (digest(path), repr(sorted(options.items())))
         with _LOCK:
             if key in _LOADED:
                 _LOADED.move_to_end(key)
                 return _LOADED[key]
             try:
-                recording = load_recording(path, units=units, format=format)
+                recording = load_recording(path, **options)
             except (ValueError, OSError) as error:
                 raise type(error)(str(error).replace(str(path), path.name)) from error
             _LOADED[key] = recording
@@ -211,27 +210,17 @@ def _digest_of_contents(contents) -> str:
 
 def main_file(files: Sequence[Path]) -> Path:
     """Return the file of a set that a reader is given (.vhdr, .set); ValueError where no reader takes any."""
-    from ..core.formats import reader_for
+    from ..core.formats.readers import reader_for
+    from ..core.formats.suffixes import is_companion
 
     complaint = None
-    for path in files:
+    for path in sorted(files, key=is_companion):
         try:
             reader_for(path)
             return path
         except ValueError as error:
             complaint = error
     raise ValueError(str(complaint).replace(str(files[-1]), files[-1].name)) from complaint
-
-
-def suffix_of(content: bytes) -> str:
-    """Return the suffix whose reader takes a file that begins like this; ValueError lists what is recognised."""
-    for signature, suffix in SIGNATURES:
-        if content.startswith(signature):
-            return suffix
-    if content[8:9] == b"{":  # safetensors: a length, then JSON
-        return ".safetensors"
-    known = ", ".join(sorted({suffix for _, suffix in SIGNATURES} | {".safetensors"}))
-    raise ValueError(f'the recording has no name and its content is none of {known}; send {{"name": ..., "data": ...}}')
 
 
 def plain_name(name: str) -> str:
@@ -251,10 +240,6 @@ def _is_digest(name: str) -> bool:
 
 
 def _recordings_in(folder: Path) -> list[Path]:
-    from ..core.formats import READERS
+    from ..core.formats.suffixes import recordings_in
 
-    suffixes = tuple(suffix.lower() for reader in READERS.values() for suffix in reader.suffixes)
-    if not folder.is_dir():
-        return []
-    named = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes))
-    return sorted(path for path in named if path.is_file() and _inside(path, folder))
+    return [path for path in recordings_in(folder) if _inside(path, folder)] if folder.is_dir() else []

@@ -28,6 +28,7 @@ class EegRequest:
     `core.steering`. start, end: part of the sampling, 0 to 1, in which the EEG acts. fallback: fall back to the prompt
     as far as the decoder is unsure. negative: the host's own, or the encoder's train mean. init: which head's picture
     img2img starts from. prompts: a rewording of the encoder's prompts, one a line. units: of the file's numbers.
+    reading: what else the file does not say, as `core.loading.options` takes it (`sfreq=250; channels=Fp1,Fp2`).
     """
 
     recording: str = ""
@@ -46,6 +47,7 @@ class EegRequest:
     init: str = INITS[0]
     prompts: str = ""
     units: str = UNITS[0]
+    reading: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

@@ -19,7 +19,7 @@ from .tab_recording import RecordingPanel
 if TYPE_CHECKING:
     from ..core.readings import Reading
 
-NAMES = ("recording", "units", "encoder", "choose", "label", "which", "average", "times")
+NAMES = ("recording", "units", "reading", "encoder", "choose", "label", "which", "average", "times")
 MAX_ROWS = 100  # shown; the report has all of them
 N_BEST = 3
 
@@ -45,7 +45,13 @@ def build_decode(sources: Sources, recording: RecordingPanel, prefix: str) -> De
     table = gr.HTML("", elem_id=f"{prefix}_readings")
     with gr.Accordion("Report as text", open=False):
         report = gr.Textbox("", label="Report", lines=6, interactive=False, elem_id=f"{prefix}_report")
-    fields = {"recording": recording.recording, "units": recording.units, "encoder": encoder, **windows}
+    fields = {
+        "recording": recording.recording,
+        "units": recording.units,
+        "reading": recording.reading,
+        "encoder": encoder,
+        **windows,
+    }
     inputs = [fields[name] for name in NAMES]
 
     def decode_it(previous: str, *values: Any) -> Iterator[tuple]:

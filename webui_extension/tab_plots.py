@@ -85,7 +85,7 @@ def plot_eeg(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator
             option: number(value, option) for (name, option), value in zip(places, numbers, strict=True) if name == kind
         }
         if of == OF[0]:
-            eeg: Any = sources.shelf.load(given["recording"], units=unit_of(given["units"]))
+            eeg: Any = sources.shelf.load(given["recording"], units=unit_of(given["units"]), reading=given["reading"])
         else:
             selection = chosen_windows(EegRequest(**given), sources.shelf)
             eeg = replace(selection, tmin=number(begin, "window from"), tmax=number(end, "window to"))

@@ -30,6 +30,7 @@ class RecordingPanel:
 
     recording: Any
     units: Any
+    reading: Any
     desk: Desk
     simulate: Any
     files: Any
@@ -48,7 +49,13 @@ def build_recording(sources: Sources, prefix: str, heading: str = "") -> Recordi
     listing.click(lambda: gr.update(choices=sources.shelf.names()), [], [files], show_progress="hidden")
     found = recording_fields(sources, prefix)
     return RecordingPanel(
-        found["recording"], found["units"], desk(prefix, button, found["status"]), simulate, files, found["upload"]
+        found["recording"],
+        found["units"],
+        found["reading"],
+        desk(prefix, button, found["status"]),
+        simulate,
+        files,
+        found["upload"],
     )
 
 
@@ -56,43 +63,47 @@ def connect_panel(sources: Sources, panel: RecordingPanel, label: Any, average: 
     """Make uploads, names, units and the phantom's button fill in the recording and what depends on it."""
     loaded = [panel.recording, label]
 
-    def keep_upload(previous: str, files: Any, unit: str, chosen: str) -> Iterator[tuple]:
-        yield from keep(sources.shelf, previous, files, unit, chosen)
+    def keep_upload(previous: str, files: Any, unit: str, told: str, chosen: str) -> Iterator[tuple]:
+        yield from keep(sources.shelf, previous, files, unit, told, chosen)
 
-    def open_named(previous: str, name: str | None, unit: str, chosen: str) -> Iterator[tuple]:
-        yield from open_recording(sources.shelf, previous, name or "", unit, chosen)
+    def open_named(previous: str, name: str | None, unit: str, told: str, chosen: str) -> Iterator[tuple]:
+        yield from open_recording(sources.shelf, previous, name or "", unit, told, chosen)
 
     def simulate_sitting(previous: str) -> Iterator[tuple]:
         yield from short_sitting(sources, previous)
 
-    panel.desk.connect(panel.upload.upload, keep_upload, [panel.upload, panel.units, label], loaded)
+    panel.desk.connect(panel.upload.upload, keep_upload, [panel.upload, panel.units, panel.reading, label], loaded)
     for event, name in (
         (panel.recording.submit, panel.recording),
         (panel.recording.blur, panel.recording),
         (panel.units.input, panel.recording),
+        (panel.reading.submit, panel.recording),
+        (panel.reading.blur, panel.recording),
         (panel.files.input, panel.files),
     ):
-        panel.desk.connect(event, open_named, [name, panel.units, label], loaded)
+        panel.desk.connect(event, open_named, [name, panel.units, panel.reading, label], loaded)
     panel.desk.connect(panel.simulate.click, simulate_sitting, [], [*loaded, average, encoder])
 
 
-def keep(shelf: Shelf, previous: str, files: Any, units: str, chosen: str) -> Iterator[tuple]:
+def keep(shelf: Shelf, previous: str, files: Any, units: str, reading: str, chosen: str) -> Iterator[tuple]:
     """Keep uploaded files of one recording and read it; yields for [recording, label]."""
 
     def work(job: Job) -> tuple[Any, ...]:
         reference = shelf.keep_files(uploaded_files(files))
-        return opened(shelf, reference, units, chosen)
+        return opened(shelf, reference, units, reading, chosen)
 
     yield from follow("Reading the recording", work, 2, previous)
 
 
-def open_recording(shelf: Shelf, previous: str, reference: str, units: str, chosen: str) -> Iterator[tuple]:
+def open_recording(
+    shelf: Shelf, previous: str, reference: str, units: str, reading: str, chosen: str
+) -> Iterator[tuple]:
     """Read the recording that a reference names, nothing where it is empty; yields for [recording, label]."""
 
     def work(_job: Job) -> tuple[Any, ...]:
         if not reference.strip():
             return "", gr.update(), gr.update(choices=[""], value="")
-        return opened(shelf, reference, units, chosen)
+        return opened(shelf, reference, units, reading, chosen)
 
     yield from follow("Reading the recording", work, 2, previous)
 
@@ -106,21 +117,21 @@ def short_sitting(sources: Sources, previous: str) -> Iterator[tuple]:
         sitting = session.show(session.scenes_from_captions(SITTING), repeats=SITTING_REPEATS)
         job.settle()
         reference = sources.shelf.keep_recording(sitting.recording, "phantom-sitting")
-        status, recording, label = opened(sources.shelf, reference, "from the file", "")
+        status, recording, label = opened(sources.shelf, reference, "from the file")
         known = PHANTOM_ENCODER in sources.library.names()
         return status, recording, label, "per label", gr.update(value=PHANTOM_ENCODER) if known else gr.update()
 
     yield from follow("Simulating a sitting", work, 4, previous)
 
 
-def opened(shelf: Shelf, reference: str, units: str, chosen: str = "") -> tuple[Any, Any, Any]:
+def opened(shelf: Shelf, reference: str, units: str, reading: str = "", chosen: str = "") -> tuple[Any, Any, Any]:
     """Read a recording; returns the status, its reference and the update of a dropdown of its events' labels.
 
     chosen: the label that is chosen now, which stays if the recording has it. Raises as `Shelf.load` does.
     """
     from ..core.recording import describe
 
-    recording = shelf.load(reference, units=unit_of(units))
+    recording = shelf.load(reference, units=unit_of(units), reading=reading)
     labels = sorted({event.label for event in recording.events})[:MANY_LABELS]
     kept = chosen if chosen in labels else ""
     return described(describe(recording)), reference, gr.update(choices=["", *labels], value=kept)

@@ -85,22 +85,22 @@ def build_training(
         cancel = cancel_button(prefix)
     place = desk(prefix, cancel)
 
-    def fill_in(reference: str, units: str) -> tuple[Any, Any]:
-        return labels_as_captions(sources, reference, units)
+    def fill_in(reference: str, units: str, reading: str) -> tuple[Any, Any]:
+        return labels_as_captions(sources, reference, units, reading)
 
     def train_it(previous: str, *values: Any) -> Iterator[tuple]:
         yield from train(sources, encode_prompts, previous, values, len(renewed))
 
-    source = [recording.recording, recording.units]
+    source = [recording.recording, recording.units, recording.reading]
     fill.click(fill_in, source, [place.status, captions], show_progress="hidden")
     inputs = [*source, captions, architecture, targets, begin, end, low, high, name]
     place.connect(button.click, train_it, inputs, [listed, *renewed])
 
 
 @shown(2)
-def labels_as_captions(sources: Sources, reference: str, units: str) -> tuple[str, str]:
+def labels_as_captions(sources: Sources, reference: str, units: str, reading: str) -> tuple[str, str]:
     """Return a status and a line `label = label` for every label of a recording."""
-    recording = sources.shelf.load(reference, units=unit_of(units))
+    recording = sources.shelf.load(reference, units=unit_of(units), reading=reading)
     labels = sorted({event.label for event in recording.events})
     if not labels:
         raise ValueError("this recording has no labelled events to learn from")
@@ -116,7 +116,7 @@ def train(
 ) -> Iterator[tuple]:
     """Fit an encoder, score it on stretches left out, and save it; yields for [list of encoders, dropdowns].
 
-    values: recording, units, captions, architecture, targets, window from and to, high-pass, low-pass, name.
+    values: recording, units, reading, captions, architecture, targets, window from and to, high-pass, low-pass, name.
     """
     from .tab_library import cards_table
 
@@ -124,9 +124,9 @@ def train(
         from ..core.files import free_path
         from ..core.personal import fit_personal_encoder, parse_captions
 
-        reference, units, captions, architecture, targets, begin, end, low, high, name = values
+        reference, units, reading, captions, architecture, targets, begin, end, low, high, name = values
         free_path(sources.library.folders[0], name, ".safetensors")  # a name that cannot be is said before the work
-        recording = sources.shelf.load(reference, units=unit_of(units))
+        recording = sources.shelf.load(reference, units=unit_of(units), reading=reading)
         text_states = targets == TARGETS[1]
         if text_states:
             job.say("Loading the model's text encoder")

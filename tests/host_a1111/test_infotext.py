@@ -15,7 +15,7 @@ from tests.small_encoders import noise_recording
 EEG = {"recording": "noise.safetensors", "encoder": "sd1.safetensors"}
 FIELDS = (
     "recording", "encoder", "label", "which", "average", "times", "mode", "strength", "start", "end", "fallback",
-    "negative", "init", "prompts", "units",
+    "negative", "init", "prompts", "units", "reading",
 )  # fmt: skip
 REQUESTS = {
     "plainly": {"which": "1"},
