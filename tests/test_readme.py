@@ -22,6 +22,7 @@ PARSERS = {
         "trainer.cross_validate", "CrossValidateOptions", arguments
     ),
     "trainer/demo.py": lambda arguments: parse_with("trainer.demo", "DemoOptions", arguments),
+    "trainer/describe.py": lambda arguments: parse_with("trainer.describe", "DescribeOptions", arguments),
 }
 
 
