@@ -7,10 +7,9 @@ import edfio
 import numpy as np
 import pytest
 
-from core.formats.edf import read_header
 from core.recording import load_recording
 from tests.format_cases import CASES, Truth, truth
-from tests.format_cases.lab import write_bdf, write_edf, write_emotiv_edf
+from tests.format_cases.lab import start_records, write_bdf, write_edf, write_emotiv_edf
 
 EDF = CASES["EDF+"].truth
 EMOTIV = CASES["Emotiv EDF"].truth
@@ -32,15 +31,7 @@ def write_records(folder: Path, starts: list[float], mark: bytes = b"") -> Path:
     """Write an EDF+ whose records begin at `starts`, as a recorder that paused writes it, with `mark` in record 7."""
     # the first annotation is long, so that there is room for other ones
     path = write_edf(folder, Truth(EDF.data, EDF.sfreq, EDF.ch_names, ((0.0, "x" * 40),)), "")
-    raw = bytearray(path.read_bytes())
-    header = read_header(path)
-    width, record = int(header.samples[-1]) * 2, int(header.samples.sum()) * 2
-    for i, start in enumerate(starts):
-        stop = header.first_byte + (i + 1) * record
-        text = f"+{start:g}\x14\x14\x00".encode() + (mark if i == 7 else b"")
-        raw[stop - width : stop] = text.ljust(width, b"\x00")
-    path.write_bytes(raw)
-    return path
+    return start_records(path, starts, mark)
 
 
 @pytest.mark.parametrize("write", [write_edf, write_bdf])

@@ -6,6 +6,7 @@ from pathlib import Path
 import eeglabio
 import numpy as np
 import pytest
+from scipy.io import loadmat, savemat
 
 from core.formats import eeglab
 from core.loading.signals import ReadOptions
@@ -50,6 +51,36 @@ def test_an_fdt_that_is_cut_off_is_read_so_far(tmp_path: Path) -> None:
     assert recording.n_times == 1024
     assert "the file is cut off: 1024 of its 2048 samples, 8 s are missing" in recording.source["notes"]
     np.testing.assert_allclose(recording.data, KNOWN.data[:, :1024], atol=1e-9)
+
+
+def test_an_fdt_stands_for_the_set_beside_it_and_alone_asks_for_it(tmp_path: Path) -> None:
+    path = write_eeglab_fdt(tmp_path, KNOWN, "")
+    assert any("its description is r.set, beside it" in note for note in as_written(tmp_path / "r.fdt"))
+    path.unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"r\.fdt: .*r\.set is missing beside it \(there is none\); give the .set"
+    ):
+        load_recording(tmp_path / "r.fdt")
+
+
+@pytest.mark.parametrize("write", [write_eeglab, write_eeglab_fdt, write_eeglab_73])
+def test_a_rate_that_the_axis_of_times_denies_is_settled_by_the_user(tmp_path: Path, write) -> None:
+    path = write(tmp_path, KNOWN, "rate")
+    with pytest.raises(ValueError, match=r"declares 128 Hz, but its EEG\.times tells 125 Hz.*sfreq=125 or sfreq=128"):
+        load_recording(path)
+    recording = load_recording(path, sfreq=128)
+    assert recording.sfreq == 128
+    assert "sfreq=128 was given, though its EEG.times tells 125 Hz" in recording.source["notes"]
+
+
+def test_times_in_seconds_are_no_lie_and_a_length_that_is_one_is_noted(tmp_path: Path) -> None:
+    path = write_eeglab_fdt(tmp_path, KNOWN, "")
+    fields = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    savemat(path, {**fields, "times": fields["times"] / 1e3}, appendmat=False)
+    assert load_recording(path).sfreq == 128
+    del fields["times"]
+    savemat(path, {**fields, "xmax": 20.0}, appendmat=False)
+    assert any("tell of 20 s, its 2048 samples last 16 s at 128 Hz" in note for note in as_written(path))
 
 
 @pytest.mark.parametrize("write", [write_eeglab, write_eeglab_fdt, write_eeglab_73])

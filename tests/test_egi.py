@@ -170,3 +170,10 @@ def test_what_its_epochs_claim_is_checked_before_it_is_believed(tmp_path: Path, 
     (path / "epochs.xml").write_text(epochs.replace(old, new))
     with pytest.raises(ValueError, match=rf"r\.mff: .*{said}"):
         load_recording(path)
+
+
+def test_epochs_that_last_longer_than_their_samples_doubt_the_rate_and_are_not_called_cut_off(tmp_path: Path) -> None:
+    path = write_mff(tmp_path, MFF, "rate")
+    with pytest.raises(ValueError, match=r"declares 250 Hz, but its epochs\.xml tells 244\.1\d Hz"):
+        load_recording(path)
+    assert not any("cut off" in note for note in load_recording(path, sfreq=250).source["notes"])

@@ -104,6 +104,16 @@ def test_times_in_milliseconds_are_noticed(tmp_path: Path) -> None:
     assert "(in ms)" in describe(recording)
 
 
+def test_an_axis_of_times_that_denies_the_rate_is_a_lie_and_one_that_counts_samples_is_none(tmp_path: Path) -> None:
+    told = {"data": noise(4, 2000), "channels": NAMES, "unit": "uV", "fs": 256.0}
+    np.savez(tmp_path / "r.npz", times=np.arange(2000) / 250, **told)
+    with pytest.raises(ValueError, match=r"declares 256 Hz, but its axis of times tells 250 Hz.*--sfreq"):
+        load_recording(tmp_path / "r.npz")
+    for times in (np.arange(2000) / 256, np.arange(2000) * 1000 / 256, np.arange(2000)):
+        np.savez(tmp_path / "r.npz", times=times, **told)
+        assert load_recording(tmp_path / "r.npz").sfreq == 256
+
+
 def test_several_arrays_are_listed(tmp_path: Path) -> None:
     np.savez(tmp_path / "r.npz", left=noise(4, 2000), right=noise(4, 2000, seed=1), fs=250, unit="uV")
     with pytest.raises(

@@ -132,7 +132,7 @@ def test_sidecar_with_another_rate_is_a_lie(data_set: Path) -> None:
     sidecar.write_text(json.dumps({**told, "SamplingFrequency": 500.0}))
     for path in (data_set, file_of(data_set)):
         with pytest.raises(
-            ValueError, match=r"declares 250 Hz, and its sidecar sub-01_task-see_eeg.json 500 Hz.*--sfreq"
+            ValueError, match=r"declares 250 Hz, but its sidecar sub-01_task-see_eeg.json tells 500 Hz.*--sfreq"
         ):
             load_recording(path)
         assert load_recording(path, sfreq=250).sfreq == 250

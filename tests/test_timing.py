@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.loading.signals import Signals
-from core.loading.timing import onsets_of, read_clock, settle_rate, usual_rate
+from core.loading.timing import onsets_of, rate_of_steps, read_clock, settle_rate, usual_rate
 from core.recording import Event
 
 FILE = Path("r.csv")
@@ -215,3 +215,19 @@ def test_times_of_a_clock_become_samples_across_gaps_and_bursts() -> None:
 
 def test_rates_near_one_that_amplifiers_run_at_are_that_rate() -> None:
     assert [usual_rate(hz) for hz in (249.6, 256.4, 127.9, 253.0, 190.0)] == [250.0, 256.0, 128.0, 253.0, 190.0]
+
+
+def test_another_place_that_tells_another_rate_is_a_lie_until_the_user_settles_it() -> None:
+    with pytest.raises(ValueError, match=r"declares 256 Hz, but its notes\.txt tells 250 Hz.*sfreq=250 or sfreq=256"):
+        settle_rate(FILE, signals(None, rates_told={"notes.txt": 250.0}), None)
+    what = signals(None, rates_told={"notes.txt": 250.0, "nothing": np.nan, "near": 255.0})
+    settle_rate(FILE, what, 256.0)
+    assert what.notes == ["sfreq=256 was given, though its notes.txt tells 250 Hz"]
+
+
+@pytest.mark.parametrize(
+    ("step", "declared", "told"),
+    [(0.004, 256, 250), (4, 256, 250), (1, 1000, 1000), (1, 256, np.nan), (0, 256, np.nan)],
+)
+def test_an_axis_of_times_is_in_seconds_or_milliseconds_or_counts(step: float, declared: float, told: float) -> None:
+    np.testing.assert_allclose(rate_of_steps(step, declared), told)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..loading.signals import ReadOptions, Signals
+from ..loading.timing import rate_of_steps
 from ..loading.units import VOLTS, canonical_unit
 from ..recording import Event
 from .contents import Contents, Entry
@@ -63,15 +64,9 @@ def signals_from(path: Path, contents: Contents, options: ReadOptions, notes: li
     axes, how = settle_axes(path, name, shape, told, n_names, n_stamps)
     missing = [] if axes else [f"axes= (--axes; {name} is {_by(shape)}: say for example {_example(shape)!r})"]
     sfreq, rate_from = near.number(_RATE)
-    zero = 0.0
-    if times is not None:
-        step = float(np.median(np.diff(times)))
-        scale = 1.0 if step < 0.25 else 1e-3
-        if step > 0:
-            zero = float(times[0]) * scale
-            if not sfreq:
-                sfreq, rate_from = 1 / (step * scale), "the steps of its times" + (" (in ms)" if scale != 1 else "")
-                sfreq = round(sfreq, 6)
+    zero, by_times, unit = _axis_of_times(times, sfreq)
+    if not sfreq and math.isfinite(by_times):
+        sfreq, rate_from = round(by_times, 6), f"the steps of its times{unit}"
     if not sfreq and options.sfreq is None:
         missing.append("sfreq= (--sfreq, samples per second)")
     if missing or not axes:
@@ -108,6 +103,7 @@ def signals_from(path: Path, contents: Contents, options: ReadOptions, notes: li
         ch_types=kinds,
         units=[unit if kind == "eeg" else None for unit, kind in zip(units, kinds, strict=True)],
         sfreq_said="declared" if sfreq else "asked",
+        rates_told={"axis of times": by_times},
         events=events,
         segments=tuple(i * n_times for i in range(n_trials)),
         notes=notes,
@@ -115,6 +111,23 @@ def signals_from(path: Path, contents: Contents, options: ReadOptions, notes: li
     if n_trials == 1:
         _add_triggers(signals, contents, name)
     return signals
+
+
+def _axis_of_times(times: np.ndarray | None, declared: float) -> tuple[float, float, str]:
+    """Return the first sample's time (s) by an axis of times, the rate that it tells, and its unit where not seconds.
+
+    NaN for the rate where there is no such axis or it counts samples. Without a declared rate, steps of 0.25 and more
+    are milliseconds.
+    """
+    step = float(np.median(np.diff(times))) if times is not None else 0.0
+    if times is None or step <= 0:
+        return 0.0, math.nan, ""
+    likely = declared or (1 / step if step < 0.25 else 1000 / step)
+    rate = rate_of_steps(step, likely)
+    if not math.isfinite(rate):
+        return float(times[0]) / likely, rate, ""
+    in_ms = rate * step > 2
+    return float(times[0]) * (1e-3 if in_ms else 1.0), rate, " (in ms)" if in_ms else ""
 
 
 def chosen(path: Path, contents: Contents, asked: str | None) -> tuple[str, Entry]:

@@ -39,7 +39,6 @@ _TYPES = {
 }
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _HEAD_FRAMES = ("captrak",)
-MOST_OFF = 0.01
 
 
 def read_bids(path: Path, options: ReadOptions) -> Signals:
@@ -89,13 +88,15 @@ def with_sidecars(path: Path, signals: Signals, options: ReadOptions) -> Signals
     """Return `signals` with what BIDS sidecars beside `path` tell: types, bad channels, units, places, events.
 
     A file whose name is not BIDS comes back as it is. What the file itself declares goes before its sidecars, and where
-    they disagree `notes` says so. Raises ValueError where they tell another sampling rate than the file.
+    they disagree `notes` says so; another sampling rate is for `timing.py` to judge.
     """
     if not is_recording_name(path.name):
         return signals
     used: list[Path] = []
     about = _json_of(path, used)
-    _check_rate(path, signals, about, used, options)
+    told = about.get("SamplingFrequency")
+    if isinstance(told, (int, float)) and used:
+        signals.rates_told[f"sidecar {used[0].name}"] = float(told)
     if isinstance(reference := about.get("EEGReference", about.get("iEEGReference")), str) and reference != "n/a":
         signals.reference = f"{reference[:120]} (by its sidecar)"
     if line := about.get("PowerLineFrequency"):
@@ -166,17 +167,6 @@ def _load_json(file: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file}: not JSON: {error}") from error
     return found if isinstance(found, dict) else {}
-
-
-def _check_rate(path: Path, signals: Signals, about: dict[str, Any], used: list[Path], options: ReadOptions) -> None:
-    told = about.get("SamplingFrequency")
-    if not isinstance(told, (int, float)) or not math.isfinite(told) or told <= 0 or options.sfreq is not None:
-        return
-    if abs(told / signals.sfreq - 1) > MOST_OFF:
-        raise ValueError(
-            f"{path}: it declares {signals.sfreq:g} Hz, and its sidecar {used[0].name} {told:g} Hz. Say which is "
-            f"right: sfreq={told:g} or sfreq={signals.sfreq:g} (--sfreq)"
-        )
 
 
 def _with_channels(table: Path, signals: Signals, options: ReadOptions) -> Signals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from contextlib import ExitStack
 from pathlib import Path
@@ -155,6 +156,7 @@ def read_ant(path: Path, options: ReadOptions) -> Signals:
             f"{len(joints)} places where the recording was paused or the amplifier reconnected: segments there"
         )
     several = len(set(references)) > 1
+    told = _rate_of_triggers(companions)
     # ANT's bipolar inputs (ECG, EOG, respiration) share neither reference nor place with the cap
     types = ["misc" if name.upper().startswith("BIP") else "eeg" for name in names]
     return Signals(
@@ -164,6 +166,7 @@ def read_ant(path: Path, options: ReadOptions) -> Signals:
         ch_types=types,
         units=found,
         events=events,
+        rates_told={".trg": told},
         segments=(0, *sorted(joints)),
         reference="several references"
         if several
@@ -171,6 +174,20 @@ def read_ant(path: Path, options: ReadOptions) -> Signals:
         notes=notes,
         companions=companions,
     )
+
+
+def _rate_of_triggers(companions: tuple[Path, ...]) -> float:
+    """Return the rate (Hz) by the sampling interval with which a .trg begins, NaN without one."""
+    for beside in companions:
+        if beside.suffix.lower() == ".trg":
+            with open(beside, "rb") as file:
+                first = file.readline(256).split()
+            try:
+                interval = float(first[0])
+            except (ValueError, IndexError):
+                return math.nan
+            return 1 / interval if 1e-6 <= interval <= 1 else math.nan
+    return math.nan
 
 
 def _paused(companions: tuple[Path, ...], n_times: int) -> list[int]:

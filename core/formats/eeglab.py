@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..loading.signals import Head, Reader, ReadOptions, Signals
+from ..loading.timing import MOST_OFF, rate_of_steps
 from ..missing_package import install_hint
 from .beside import bare_name, same_name, under_names, with_suffix_of
 from .cut import cut_off, without
@@ -20,10 +22,14 @@ def read_eeglab(path: Path, options: ReadOptions) -> Signals:
     """Read a .set file. EEGLAB stores no unit and means microvolts: so does MNE, and `units` says it was assumed.
 
     Samples in an .fdt whose name has changed are found where there is no doubt which file it is. Raises ValueError or
-    FileNotFoundError saying what is missing, cut off, or no EEGLAB file.
+    FileNotFoundError saying what is missing, cut off, or no EEGLAB file. An .fdt stands for the .set beside it.
     """
-    outline = _outline(path)
     notes: list[str] = []
+    given = path
+    if path.suffix.lower() == ".fdt":
+        path = _set_of(path)
+        notes.append(f"it holds numbers only; its description is {path.name}, beside it")
+    outline = _outline(path)
     n_whole, data_file = None, None
     if outline.data_file:
         data_file = _data_file(path, outline, notes)
@@ -36,10 +42,35 @@ def read_eeglab(path: Path, options: ReadOptions) -> Signals:
         n_times, hdf5 = signals.data.shape[1], outline.is_hdf5
         every = events_of_epochs(path, is_hdf5=hdf5, sfreq=signals.sfreq, n_times=n_times)
         signals.events = signals.events if every is None else every
+    _tell_rates(signals, outline)
     signals.units = ["uV" if kind == "eeg" else None for kind in signals.ch_types]
     signals.units_said, signals.units_why = "assumed", "EEGLAB writes no unit and means uV"
-    signals.companions = (data_file,) if data_file is not None else ()
+    signals.companions = tuple(file for file in (path, data_file) if file is not None and file != given)
     return signals
+
+
+def _set_of(path: Path) -> Path:
+    """Return the .set of an .fdt; FileNotFoundError that says why the one is of no use without the other."""
+    found = same_name(path.with_suffix(".set"))
+    if found is None:
+        there = ", ".join(other.name for other in with_suffix_of(path.parent, (".set",))[:6])
+        raise FileNotFoundError(
+            f"{path}: the samples of an EEGLAB recording, whose rate and channels are in a .set file: {path.stem}.set "
+            f"is missing beside it ({f'there is {there}' if there else 'there is none'}); give the .set"
+        )
+    return found
+
+
+def _tell_rates(signals: Signals, outline: Outline) -> None:
+    """Hold the rate against the axis of times, which EEGLAB writes in ms, and note a stated length that it denies."""
+    rate = rate_of_steps(outline.step, signals.sfreq)
+    if math.isfinite(rate):
+        signals.rates_told["EEG.times"] = rate
+    elif outline.lasting_s > 0 and abs(outline.lasting_s * signals.sfreq / outline.n_times - 1) > MOST_OFF:
+        signals.notes.append(
+            f"its xmin and xmax tell of {outline.lasting_s:.4g} s, its {outline.n_times} samples last "
+            f"{outline.n_times / signals.sfreq:.4g} s at {signals.sfreq:g} Hz: is the rate right?"
+        )
 
 
 def _through_mne(

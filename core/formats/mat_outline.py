@@ -16,11 +16,15 @@ from .hdf5 import MAGIC, attribute, check_size, child, opened, walk
 
 _COMPRESSED, _MATRIX = 15, 14
 _FIELDS = ["nbchan", "pnts", "trials", "srate"]
+_TOLD_TOO = ["xmin", "xmax", "times"]
 
 
 @dataclass(frozen=True)
 class Outline:
-    """`data_file` is the name of the file with the samples, "" where they are inside; the rest as EEGLAB writes it."""
+    """`data_file` is the name of the file with the samples, "" where they are inside; the rest as EEGLAB writes it.
+
+    `step` is from one time to the next of `times` (NaN without), `lasting_s` from the first sample to the last.
+    """
 
     n_channels: int
     n_times: int
@@ -28,6 +32,8 @@ class Outline:
     sfreq: float
     data_file: str
     is_hdf5: bool
+    step: float = math.nan
+    lasting_s: float = math.nan
 
     @property
     def data_bytes(self) -> int:
@@ -69,7 +75,16 @@ def outline_of(path: Path) -> Outline:
         sfreq=float(numbers["srate"]),
         data_file=str(found.get("data", "")),
         is_hdf5=hdf5,
+        step=_step(found.get("times"), int(numbers["pnts"])),
+        lasting_s=found.get("xmax", math.nan) - found.get("xmin", math.nan),
     )
+
+
+def _step(times: np.ndarray | None, n_times: int) -> float:
+    """Return what lies between two times of the axis `times` on average, NaN where it does not fit the samples."""
+    if times is None or len(times) != n_times or n_times < 3:
+        return math.nan
+    return float(times[-1] - times[0]) / (n_times - 1)
 
 
 def check_whole(path: Path, start: bytes) -> None:
@@ -110,9 +125,9 @@ def _by_scipy(path: Path) -> dict[str, Any]:
     if "EEG" in variables:
         eeg = loadmat(path, variable_names=["EEG"], squeeze_me=True, struct_as_record=True)["EEG"]
         names = getattr(eeg.dtype, "names", None) or ()
-        found = {name: eeg[name].item() for name in (*_FIELDS, "data") if name in names}
+        found = {name: eeg[name].item() for name in (*_FIELDS, *_TOLD_TOO, "data") if name in names}
     else:
-        wanted = [name for name in _FIELDS if name in variables]
+        wanted = [name for name in (*_FIELDS, *_TOLD_TOO) if name in variables]
         wanted += ["data"] if variables.get("data") == "char" else []
         found = loadmat(path, variable_names=wanted, squeeze_me=True)
     return _tidy(found)
@@ -130,10 +145,10 @@ def _by_h5py(path: Path) -> dict[str, Any]:
                 raise ValueError(f"{path}: {where} links to another place, which no EEGLAB file does: not followed")
         group = child(file, "EEG") or file
         found: dict[str, Any] = {}
-        for name in _FIELDS:
+        for name in (*_FIELDS, *_TOLD_TOO):
             item = child(group, name)
-            if isinstance(item, h5py.Dataset) and item.size == 1:
-                found[name] = np.asarray(item[()]).ravel()[0]
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and (item.size == 1 or name == "times"):
+                found[name] = np.asarray(item[()]).ravel()
         data = child(group, "data")
         if isinstance(data, h5py.Dataset) and attribute(data, "MATLAB_class") == "char" and data.size < 4096:
             found["data"] = "".join(chr(int(code)) for code in np.asarray(data[()]).ravel())
@@ -142,10 +157,13 @@ def _by_h5py(path: Path) -> dict[str, Any]:
 
 def _tidy(found: dict[str, Any]) -> dict[str, Any]:
     tidy: dict[str, Any] = {}
-    for name in _FIELDS:
+    for name in (*_FIELDS, "xmin", "xmax"):
         value = np.asarray(found.get(name, np.nan))
-        if value.size == 1 and value.dtype.kind in "fiub" and np.isfinite(float(value)):
-            tidy[name] = float(value)
+        if value.size == 1 and value.dtype.kind in "fiub" and np.isfinite(value).all():
+            tidy[name] = float(value.item())
+    times = np.asarray(found.get("times", np.zeros(0))).ravel()
+    if times.dtype.kind in "fiu" and np.isfinite(times).all():
+        tidy["times"] = times
     data = found.get("data", "")
     if isinstance(data, str) or (isinstance(data, np.ndarray) and data.dtype.kind in "US" and data.size == 1):
         tidy["data"] = str(data)

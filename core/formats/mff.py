@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,7 +41,7 @@ def read_mff(path: Path, options: ReadOptions) -> Signals:
     begun, per_second = begun_at(path)
     epochs = epochs_of(path, per_second)
     notes: list[str] = []
-    spans, places = _spans(path, blocks, epochs, torn, notes)
+    spans, places, told = _spans(path, blocks, epochs, torn, notes)
     data = _read(samples, blocks.n_channels, places)
     gains = gains_of(path / f"info{samples.stem.removeprefix('signal')}.xml", blocks.n_channels)
     if gains is not None:
@@ -56,6 +57,7 @@ def read_mff(path: Path, options: ReadOptions) -> Signals:
     return Signals(
         data=data,
         sfreq=blocks.rate,
+        rates_told={"epochs.xml": told},
         ch_names=names,
         ch_types=["eeg"] * blocks.n_channels,
         units=["uV"] * blocks.n_channels,
@@ -72,12 +74,16 @@ def read_mff(path: Path, options: ReadOptions) -> Signals:
 
 def _spans(
     path: Path, blocks: Blocks, epochs: list[tuple[float, float, int, int]], torn: bool, notes: list[str]
-) -> tuple[list[tuple[int, int, float]], list[tuple[int, int]]]:
-    """Return (first sample, number of samples, time in s) of each uninterrupted stretch, and all blocks they take."""
+) -> tuple[list[tuple[int, int, float]], list[tuple[int, int]], float]:
+    """Return (first sample, number of samples, time in s) of each uninterrupted stretch, and all blocks they take.
+
+    Last comes the rate by which the epochs whose blocks are all there would last as long as they say (NaN unknown).
+    """
     promised = sum(stop - start for start, stop, _, _ in epochs) * blocks.rate
     spans: list[tuple[int, int, float]] = []
     at, places, before = 0, [], 0
-    for start, _, first, last in epochs:
+    whole_times, whole_s = 0, 0.0
+    for start, stop, first, last in epochs:
         if first <= before:
             raise ValueError(f"{path}: its epochs.xml is damaged: block {first} belongs to two epochs")
         before = last
@@ -86,6 +92,8 @@ def _spans(
         n_times = sum(count for _, count in mine)
         if n_times == 0:
             continue
+        if last <= len(blocks.places):
+            whole_times, whole_s = whole_times + n_times, whole_s + stop - start
         if spans and abs(spans[-1][2] + spans[-1][1] / blocks.rate - start) < 0.75 / blocks.rate:
             spans[-1] = (spans[-1][0], spans[-1][1] + n_times, spans[-1][2])
         else:
@@ -93,12 +101,14 @@ def _spans(
         at += n_times
     if not spans:
         raise ValueError(f"{path}: its epochs.xml tells of no block that its samples have")
-    if torn or at < promised - len(epochs):
+    if torn or (before > len(blocks.places) and at < promised - len(epochs)):
         notes.append(cut_off(at, max(round(promised), at), "samples", 1 / blocks.rate))
     if len(spans) > 1:
         away = sum(b[2] - a[2] - a[1] / blocks.rate for a, b in pairwise(spans))
         notes.append(f"{len(spans) - 1} pauses, {away:.4g} s in all: the recording is in segments there")
-    return spans, places
+    # each of its times may be a sample off
+    told = whole_times / whole_s if whole_s * blocks.rate > 200 * len(epochs) else math.nan
+    return spans, places, told
 
 
 def _read(samples: Path, n_channels: int, places: list[tuple[int, int]]) -> np.ndarray:

@@ -30,7 +30,7 @@ def read_nicolet(path: Path, options: ReadOptions) -> Signals:
             "beside it (renamed?)"
         )
     head, data = (path, other) if is_head else (other, path)
-    n_channels, n_samples, rate = _stated(head)
+    n_channels, n_samples, rate, lasting = _stated(head)
     n_whole = data.stat().st_size // (2 * n_channels)
     if n_whole == 0:
         raise ValueError(f"{path}: {data.name} is cut off: it holds no sample of {n_channels} channels")
@@ -50,11 +50,17 @@ def read_nicolet(path: Path, options: ReadOptions) -> Signals:
     signals = signals_from_raw(raw, [*notes, *warned])
     signals.units = ["uV" if kind == "eeg" else None for kind in signals.ch_types]
     signals.companions = (other,)
+    # whole seconds tell a rate to a percent from some minutes on, where rounding is no excuse
+    if lasting > 0 and abs(n_samples / rate - lasting) > 1:
+        signals.rates_told["duration_in_sec"] = n_samples / lasting
     return signals
 
 
-def _stated(head: Path) -> tuple[int, int, float]:
-    """Return a .head's numbers of channels and samples and its rate; ValueError says what is wrong with them."""
+def _stated(head: Path) -> tuple[int, int, float, float]:
+    """Return a .head's numbers of channels and samples, its rate and how long (s, 0 unknown) it says that it lasts.
+
+    Raises ValueError that says what is wrong with them.
+    """
     text = head.read_bytes()[: 1 << 20].decode("latin-1")
     entries = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(.*?)\s*$", text))
     if missing := [
@@ -78,7 +84,8 @@ def _stated(head: Path) -> tuple[int, int, float]:
         raise ValueError(
             f"{head}: its header claims {n_channels} channels ({len(names)} names), {n_samples} samples at {rate} Hz"
         )
-    return n_channels, n_samples, rate
+    told = entries.get("duration_in_sec", "")
+    return n_channels, n_samples, rate, float(told) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", told) else 0.0
 
 
 def _starts_as_head(path: Path) -> bool:

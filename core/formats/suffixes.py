@@ -15,7 +15,7 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "csv": (".csv", ".tsv", ".txt", ".asc"),
     "edf": (".edf", ".rec"),
     "bdf": (".bdf",),
-    "eeglab": (".set",),
+    "eeglab": (".set", ".fdt"),
     "egi": (".raw", ".egi"),
     "emotiv": (".csv",),
     "fif": (".fif",),

@@ -40,11 +40,13 @@ class Signals:
 
     `sfreq` is what the file says; `sfreq_said` is "declared" (in the file), "documented" (by the maker, the file says
     nothing), "measured" (by its timestamps) or "asked" (from the user). `stamps` (n_times,) are the samples' times in
-    seconds of any clock, as the file gives them, where it does: `timing.py` judges the rate by them. `lost` is how many
-    samples a counter says never arrived. `stamps_jitter_s` is how far a single stamp may be off (Bluetooth bursts).
-    `events` have onsets in seconds (sample / sfreq) from the first sample; `event_source` names where they come from.
-    `marker_events` are those of further sources by name (marker streams, marker columns of text), taken beside them;
-    `sidecar_events` those of tables that belong to the recording (BIDS's events.tsv), which go before all others.
+    seconds of any clock, as the file gives them, where it does: `timing.py` judges the rate by them.
+    `stamps_jitter_s` is how far a single stamp may be off (Bluetooth bursts). `rates_told` are rates (Hz) that other
+    places tell, by the place's name ("EEG.times", "sidecar sub-01_eeg.json"): `timing.py` holds them against `sfreq`.
+    `lost` is how many samples a counter says never arrived. `events` have onsets in seconds (sample / sfreq) from the
+    first sample; `event_source` names where they come from. `marker_events` are those of further sources by name
+    (marker streams, marker columns of text), taken beside them; `sidecar_events` those of tables that belong to the
+    recording (BIDS's events.tsv), which go before all others.
     """
 
     data: np.ndarray
@@ -57,6 +59,7 @@ class Signals:
     sfreq_said: str = "declared"
     stamps: np.ndarray | None = None
     stamps_jitter_s: float = 0.2
+    rates_told: dict[str, float] = field(default_factory=dict)
     lost: int | None = None
     positions: np.ndarray | None = None
     events: list[Event] = field(default_factory=list)

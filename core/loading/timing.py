@@ -147,7 +147,8 @@ def settle_rate(path: Path, signals: Signals, given: float | None) -> dict[str, 
     counted), `effective_hz` (what arrived, over everything), `drift_ppm`, `gaps`, `gap_s`, and `lost_samples` where a
     counter or gaps tell. Jumps of the stamps become segments. A rate that the user gives is taken; events keep their
     samples. Raises ValueError naming both rates and the option that settles it where the file states one rate and its
-    timestamps tell another (more than 1 % apart, beyond what their jitter explains), and where there is no rate at all.
+    timestamps (or `rates_told`) tell another (more than 1 % apart, beyond what their jitter explains), and where there
+    is no rate at all.
     """
     if given is not None and not (math.isfinite(given) and given > 0):
         raise ValueError(f"sfreq={given} (--sfreq) is no rate; it must be above 0 Hz")
@@ -171,10 +172,7 @@ def settle_rate(path: Path, signals: Signals, given: float | None) -> dict[str, 
             signals.notes.append(f"sfreq={given:g} was given, though its timestamps tell {measured:.5g} Hz")
     elif known and signals.sfreq_said == "declared":
         if clock is not None and abs(measured / stated - 1) > slack:
-            raise ValueError(
-                f"{path}: it declares {stated:g} Hz, but its timestamps tell {measured:.5g} Hz ({clock.length:.4g} s). "
-                f"Say which is right: sfreq={usual_rate(measured):.5g} or sfreq={stated:g} (--sfreq)"
-            )
+            raise ValueError(_two_rates(path, stated, "timestamps tell", measured, f" ({clock.length:.4g} s)"))
     elif math.isfinite(measured) and (
         not known or abs(measured / stated - 1) > slack or signals.sfreq_said == "measured"
     ):
@@ -186,6 +184,7 @@ def settle_rate(path: Path, signals: Signals, given: float | None) -> dict[str, 
         about["stated_by"] = "measured"
     elif not known:
         raise ValueError(f"{path}: it states no sampling rate, and no timestamps tell it: say it with sfreq= (--sfreq)")
+    _hold_against(path, signals, given)
     if not SLOWEST_HZ <= signals.sfreq <= FASTEST_HZ:
         raise ValueError(
             f"{path}: a sampling rate of {signals.sfreq:g} Hz ({about['stated_by']}), which no EEG has: say it with "
@@ -196,6 +195,34 @@ def settle_rate(path: Path, signals: Signals, given: float | None) -> dict[str, 
     if known and signals.sfreq != stated:
         _keep_samples(signals, stated / signals.sfreq)
     return about
+
+
+def _hold_against(path: Path, signals: Signals, given: float | None) -> None:
+    """Raise ValueError where another place in the file or beside it tells another rate; where one is given, note it."""
+    for place, rate in signals.rates_told.items():
+        if not (math.isfinite(rate) and rate > 0) or abs(rate / signals.sfreq - 1) <= MOST_OFF:
+            continue
+        if given is None:
+            raise ValueError(_two_rates(path, signals.sfreq, f"{place} tells", rate))
+        signals.notes.append(f"sfreq={given:g} was given, though its {place} tells {rate:.5g} Hz")
+
+
+def _two_rates(path: Path, declared: float, told: str, rate: float, more: str = "") -> str:
+    return (
+        f"{path}: it declares {declared:g} Hz, but its {told} {rate:.5g} Hz{more}. "
+        f"Say which is right: sfreq={usual_rate(rate):.5g} or sfreq={declared:g} (--sfreq)"
+    )
+
+
+def rate_of_steps(step: float, declared: float) -> float:
+    """Return the rate that an axis of times with this step tells: in s or in ms, whichever is nearer to the declared.
+
+    NaN where it does not rise, or counts samples (a step of one that is no rate of either unit).
+    """
+    if not (math.isfinite(step) and step > 0 and declared > 0):
+        return math.nan
+    rate = min((1 / step, 1000 / step), key=lambda one: abs(math.log(one / declared)))
+    return math.nan if step == 1 and abs(rate / declared - 1) > MOST_OFF else rate
 
 
 def _take_clock(signals: Signals, clock: Clock, about: dict[str, Any]) -> float:

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# the rate that a lying file's timestamps tell, as a share of the one that it states
+LOOSER = 250 / 256
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -36,9 +39,10 @@ class FormatCase:
 
     write(folder, truth, lie) writes the truth with an independent writer and returns the path to load. lie "" is
     honest; "units": the numbers are of another unit than the file (or its maker) says; "rate": the file states one
-    rate and its timestamps tell another. lies: which of these the format can tell, `why_not` says why it cannot tell
-    the others ("units", "rate", "events", "truncated"). cut(path): the file of which the last part is cut off. real:
-    files below the folder of real data, with the options each needs. step_uv: one quantisation step.
+    rate and its timestamps, or whatever else tells one, another. why_not: why a cell cannot be ("units", "rate",
+    "events", "truncated"). cut(path): the file of which the last part is cut off. real: files below the folder of real
+    data, with the options each needs. refused: real files that are no recording, with the words that say why.
+    step_uv: one quantisation step.
     """
 
     name: str
@@ -48,7 +52,7 @@ class FormatCase:
     writer: str
     step_uv: float = 0.1
     options: Mapping[str, Any] = field(default_factory=dict)
-    lies: frozenset[str] = frozenset({"units"})
     why_not: Mapping[str, str] = field(default_factory=dict)
     real: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
     cut: Callable[[Path], Path] = lambda path: path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import warnings
 import zipfile
 from dataclasses import replace
@@ -13,7 +14,8 @@ import h5py
 import numpy as np
 import scipy.io
 
-from .case import FormatCase, Truth, truth
+from .case import LOOSER, FormatCase, Truth, truth
+from .eeglab_writers import axis_of_times
 from .xdf_writer import XdfStream, write_xdf
 
 
@@ -68,6 +70,7 @@ def write_mat(folder: Path, what: Truth, lie: str) -> Path:
         stim[round(onset * what.sfreq)] = int(label)
     names = np.array(what.ch_names, dtype=object)
     eeg = {"data": scaled(what, lie).T, "srate": what.sfreq, "labels": names, "stim": stim, "unit": "uV"}
+    eeg["time"] = axis_of_times(len(stim), what.sfreq, lie) / 1e3
     scipy.io.savemat(folder / "r.mat", {"EEG": eeg})
     return folder / "r.mat"
 
@@ -78,6 +81,7 @@ def write_mat73(folder: Path, what: Truth, lie: str) -> Path:
     stim = np.zeros((what.data.shape[1], 1))
     for onset, label in what.events:
         stim[round(onset * what.sfreq)] = int(label)
+    times = axis_of_times(len(stim), what.sfreq, lie)
     with h5py.File(path, "w", userblock_size=512) as file:
         cells = []
         for i, name in enumerate(what.ch_names):
@@ -87,7 +91,12 @@ def write_mat73(folder: Path, what: Truth, lie: str) -> Path:
         file.create_dataset("chans", data=np.array(cells, h5py.ref_dtype)).attrs["MATLAB_class"] = np.bytes_("cell")
         file.create_dataset("unit", data=np.array([[117], [86]], np.uint16)).attrs["MATLAB_class"] = np.bytes_("char")
         # MATLAB's (channels x times) is written as HDF5's (times, channels)
-        for name, value in {"eeg": scaled(what, lie).T, "fs": np.array([[what.sfreq]]), "trigger": stim.T}.items():
+        for name, value in {
+            "eeg": scaled(what, lie).T,
+            "fs": np.array([[what.sfreq]]),
+            "trigger": stim.T,
+            "t": times.T,
+        }.items():
             file.create_dataset(name, data=value, compression="gzip").attrs["MATLAB_class"] = np.bytes_("double")
     mark = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2024 HDF5 schema 1.00 ."
     with open(path, "r+b") as file:
@@ -105,9 +114,10 @@ def write_npz(folder: Path, what: Truth, lie: str) -> Path:
     """Write trials of one second with their labels, times, names and unit, each an array of its own."""
     n_trials, n_times = len(what.events), round(what.sfreq)
     data = scaled(what, lie).reshape(len(what.ch_names), n_trials, n_times).transpose(1, 0, 2)
-    times = np.arange(n_times) / what.sfreq - 0.2
+    times = axis_of_times(n_times, what.sfreq, lie)[0] / 1e3 - 0.2
     labels = np.array([label for _, label in what.events])
-    np.savez_compressed(folder / "r.npz", X=data, times=times, y=labels, ch_names=np.array(what.ch_names), unit="uV")
+    about = {"times": times, "sfreq": what.sfreq, "y": labels, "ch_names": np.array(what.ch_names), "unit": "uV"}
+    np.savez_compressed(folder / "r.npz", X=data, **about)
     return folder / "r.npz"
 
 
@@ -127,6 +137,7 @@ def write_pickle(folder: Path, what: Truth, lie: str) -> Path:
         "ch_names": [*what.ch_names, "stim"],
         "ch_types": ["eeg"] * len(what.ch_names) + ["stim"],
         "sfreq": int(what.sfreq),
+        "times": axis_of_times(len(stim), what.sfreq, lie)[0] / 1e3,
     }
     np.save(folder / "raw_eeg_training.npy", np.array(about, dtype=object), allow_pickle=True)
     return folder / "raw_eeg_training.npy"
@@ -156,6 +167,9 @@ def write_bids(folder: Path, what: Truth, lie: str) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mne_bids.write_raw_bids(raw, where, allow_preload=True, format="BrainVision", verbose="ERROR")
+    if lie == "rate":
+        sidecar = next((folder / "set").rglob("*_eeg.json"))
+        sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "SamplingFrequency": what.sfreq * LOOSER}))
     return folder / "set"
 
 
@@ -204,7 +218,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_lsl,
         writer="the specification's bytes",
         step_uv=0.001,
-        lies=frozenset({"units", "rate"}),
         real={"eeg_formats/xdf/eeglab_test.xdf": {"units": "uV"}},
     ),
     FormatCase(
@@ -223,7 +236,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_mat,
         writer="scipy",
         step_uv=0.001,
-        why_not={"rate": "a .mat file states a rate and no timestamps"},
     ),
     FormatCase(
         name="MATLAB 7.3",
@@ -232,7 +244,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_mat73,
         writer="h5py",
         step_uv=0.001,
-        why_not={"rate": "a .mat file states a rate and no timestamps"},
     ),
     FormatCase(
         name="NumPy array",
@@ -252,7 +263,6 @@ CASES: tuple[FormatCase, ...] = (
         writer="NumPy",
         step_uv=0.001,
         options={"axes": "trials,channels,times"},
-        why_not={"rate": "its times are its rate"},
     ),
     FormatCase(
         name="NumPy pickle (THINGS-EEG2)",
@@ -261,7 +271,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_pickle,
         writer="NumPy",
         step_uv=0.001,
-        why_not={"rate": "it states a rate and no timestamps"},
     ),
     FormatCase(
         name="CSV table",
@@ -279,7 +288,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_bids,
         writer="mne-bids",
         step_uv=0.1,
-        why_not={"rate": "no format in BIDS holds timestamps"},
         cut=lambda path: next(path.rglob("*.eeg")),
     ),
     FormatCase(
@@ -290,6 +298,11 @@ CASES: tuple[FormatCase, ...] = (
         writer="gzip",
         step_uv=0.001,
         why_not={"rate": "its times are its rate"},
+        real={
+            "n170_muse/subject2_session1_data_2018-04-15-21.18.48.csv.gz": {},
+            "ssvep_muse/subject1_session1_data_2017-09-14-21.20.04.csv.gz": {},
+            "eeg_formats/emotiv/EEG_Eye_State.arff.gz": {},
+        },
     ),
     FormatCase(
         name="zip of any format",
@@ -301,5 +314,10 @@ CASES: tuple[FormatCase, ...] = (
         writer="pybv, zip",
         step_uv=0.01,
         why_not={"rate": "BrainVision holds no timestamps"},
+        real={
+            "eeg_formats/emotiv/brain_download_baseline_insight5.zip": {
+                "member": "Baseline/Closed_20sx1_201227-103149.csv"
+            }
+        },
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import eeglabio
 import numpy as np
 
-from .case import Truth
+from .case import LOOSER, Truth
 
 
 def in_uv(what: Truth, lie: str) -> np.ndarray:
@@ -22,7 +22,22 @@ def write_eeglab(folder: Path, what: Truth, lie: str) -> Path:
     eeglabio.raw.export_set(
         str(folder / "r.set"), in_uv(what, lie) * 1e-6, what.sfreq, list(what.ch_names), annotations=marks
     )
-    return folder / "r.set"
+    return times_told(folder / "r.set", what.sfreq, lie)
+
+
+def times_told(path: Path, sfreq: float, lie: str) -> Path:
+    """Add to a .set of eeglabio's the axis of times in ms that EEGLAB itself writes; the lie's is of another rate."""
+    from scipy.io import loadmat, savemat
+
+    fields = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    fields["times"] = axis_of_times(int(fields["pnts"].item()), sfreq, lie)
+    savemat(path, fields, appendmat=False)
+    return path
+
+
+def axis_of_times(n_times: int, sfreq: float, lie: str) -> np.ndarray:
+    """Return (1, n_times) milliseconds as EEGLAB writes them."""
+    return np.arange(n_times)[None] * 1e3 / (sfreq * (LOOSER if lie == "rate" else 1.0))
 
 
 def write_eeglab_fdt(folder: Path, what: Truth, lie: str) -> Path:
@@ -38,6 +53,7 @@ def write_eeglab_fdt(folder: Path, what: Truth, lie: str) -> Path:
     fields = {
         "setname": "r", "nbchan": float(len(what.ch_names)), "trials": 1.0, "pnts": float(what.data.shape[1]),
         "srate": what.sfreq, "xmin": 0.0, "xmax": (what.data.shape[1] - 1) / what.sfreq, "data": "r.fdt",
+        "times": axis_of_times(what.data.shape[1], what.sfreq, lie),
         "chanlocs": chanlocs, "event": events, "epoch": np.zeros((0, 0)),
     }  # fmt: skip
     savemat(folder / "r.set", fields, appendmat=False)
@@ -73,6 +89,7 @@ def write_eeglab_73(folder: Path, what: Truth, lie: str) -> Path:
         number(eeg, "srate", what.sfreq)
         number(eeg, "xmin", 0.0)
         number(eeg, "xmax", (what.data.shape[1] - 1) / what.sfreq)
+        number(eeg, "times", axis_of_times(what.data.shape[1], what.sfreq, lie).T)
         number(eeg, "data", in_uv(what, lie).T)
         chanlocs, events = eeg.create_group("chanlocs"), eeg.create_group("event")
         for group in (chanlocs, events):

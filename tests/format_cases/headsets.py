@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .case import FormatCase, Truth, truth
+from .case import LOOSER, FormatCase, Truth, truth
 
 # 2023-11-14 12:00:00, as UNIX time
 START = 1699963200.0
-LOOSER = 250 / 256
 BURST = 12
 
 
@@ -225,7 +224,6 @@ def write_arff(folder: Path, what: Truth, lie: str) -> Path:
 
 EPOC = "AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4"
 FLEX = "Cz Fz Fp1 F7 F3 FC1 C3 FC5 FT9 T7 CP5 CP1 P3 P7 PO9 O1 Pz Oz O2 PO10 P8 P4 CP2 CP6 T8 FT10 FC6 C4 FC2 F4 F8 Fp2"
-BOTH = frozenset({"units", "rate"})
 BY_HAND = "by hand, as the maker documents it"
 NO_RATE = {"rate": "it states no rate: the maker's is taken, or what the timestamps tell"}
 NO_EVENTS = {"events": "it holds no markers"}
@@ -251,7 +249,7 @@ def _ganglion(folder: Path, what: Truth, lie: str) -> Path:
 MIND_MONITOR = truth("TP9 AF7 AF8 TP10", 256.0, labels=("/Marker/1", "/muse/elements/blink"))
 
 CASES = (
-    FormatCase("EmotivPRO EPOC X", "emotiv", truth(EPOC, 256.0), write_emotiv_pro, BY_HAND, 0.001, lies=BOTH),
+    FormatCase("EmotivPRO EPOC X", "emotiv", truth(EPOC, 256.0), write_emotiv_pro, BY_HAND, 0.001),
     FormatCase(
         "EmotivPRO Insight",
         "emotiv",
@@ -259,11 +257,10 @@ CASES = (
         _insight,
         BY_HAND,
         0.001,
-        lies=BOTH,
         real={INSIGHT_ZIP: {"member": "Baseline/Open_20sx1_201227-102620.csv"}},
     ),
-    FormatCase("EmotivPRO Flex", "emotiv", truth(FLEX, 128.0), _flex, BY_HAND, 0.001, lies=BOTH),
-    FormatCase("Emotiv TestBench", "emotiv", truth(EPOC, 128.0), write_testbench, BY_HAND, 0.001, lies=BOTH),
+    FormatCase("EmotivPRO Flex", "emotiv", truth(FLEX, 128.0), _flex, BY_HAND, 0.001),
+    FormatCase("Emotiv TestBench", "emotiv", truth(EPOC, 128.0), write_testbench, BY_HAND, 0.001),
     FormatCase(
         "muse-lsl",
         "muse",
@@ -285,6 +282,7 @@ CASES = (
         BY_HAND,
         0.001,
         why_not=NO_RATE,
+        refused={"eeg_formats/muse_csv/eeglab_testmusemonitor.csv": "recording interval was not 'Constant'"},
     ),
     FormatCase(
         "OpenBCI GUI 6 Cyton",
@@ -293,11 +291,10 @@ CASES = (
         write_openbci_gui,
         BY_HAND,
         0.01,
-        lies=BOTH,
         real={"eeg_formats/openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt.gz": {}},
     ),
-    FormatCase("OpenBCI GUI 5 Daisy", "openbci", numbered(16, 125.0), _daisy, BY_HAND, 0.01, lies=BOTH),
-    FormatCase("OpenBCI GUI 5 Ganglion", "openbci", numbered(4, 200.0), _ganglion, BY_HAND, 0.01, lies=BOTH),
+    FormatCase("OpenBCI GUI 5 Daisy", "openbci", numbered(16, 125.0), _daisy, BY_HAND, 0.01),
+    FormatCase("OpenBCI GUI 5 Ganglion", "openbci", numbered(4, 200.0), _ganglion, BY_HAND, 0.01),
     FormatCase(
         "OpenBCI GUI 4 Cyton",
         "openbci",
@@ -305,7 +302,6 @@ CASES = (
         write_openbci_v4,
         BY_HAND,
         0.01,
-        lies=BOTH,
         why_not=NO_EVENTS,
     ),
     FormatCase(
@@ -315,7 +311,6 @@ CASES = (
         write_openbci_sd,
         BY_HAND,
         0.03,
-        lies=frozenset({"rate"}),
         why_not={**NO_EVENTS, "units": "its numbers are counts of the converter, whose size is the hardware's"},
     ),
     FormatCase(
@@ -325,7 +320,6 @@ CASES = (
         write_openbci_sd,
         BY_HAND,
         0.03,
-        lies=frozenset({"rate"}),
         why_not={**NO_EVENTS, "units": "its numbers are counts of the converter, whose size is the hardware's"},
     ),
     FormatCase(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import struct
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import mne
 import numpy as np
 import pybv
 
-from .case import FormatCase, Truth, truth
-from .eeglab_writers import in_uv, write_eeglab, write_eeglab_73, write_eeglab_fdt
+from core.formats.edf import read_header
+
+from .case import LOOSER, FormatCase, Truth, truth
+from .eeglab_writers import in_uv, times_told, write_eeglab, write_eeglab_73, write_eeglab_fdt
 
 
 def _write_edf(path: Path, what: Truth, lie: str, extra: tuple = ()) -> Path:
@@ -28,14 +31,32 @@ def _write_edf(path: Path, what: Truth, lie: str, extra: tuple = ()) -> Path:
     return path
 
 
+def start_records(path: Path, starts: list[float], mark: bytes = b"") -> Path:
+    """Have an EDF+ or BDF+ of edfio's say that its records began at `starts`, with no annotations but `mark` in 7."""
+    raw = bytearray(path.read_bytes())
+    header = read_header(path)
+    width, record = (int(n) * header.sample_bytes for n in (header.samples[-1], header.samples.sum()))
+    for i, start in enumerate(starts):
+        stop = header.first_byte + (i + 1) * record
+        text = f"+{start:g}\x14\x14\x00".encode() + (mark if i == 7 else b"")
+        raw[stop - width : stop] = text.ljust(width, b"\x00")
+    path.write_bytes(raw)
+    return path
+
+
+def _write_edf_plus(path: Path, what: Truth, lie: str) -> Path:
+    path = _write_edf(path, what, lie)
+    return start_records(path, [i * LOOSER for i in range(16)]) if lie == "rate" else path
+
+
 def write_edf(folder: Path, what: Truth, lie: str) -> Path:
-    """Write an EDF+ with edfio; the lie declares uV over numbers that are volts."""
-    return _write_edf(folder / "r.edf", what, lie)
+    """Write an EDF+ with edfio; one lie declares uV over volts, the other has records that begin 2.4 percent apart."""
+    return _write_edf_plus(folder / "r.edf", what, lie)
 
 
 def write_bdf(folder: Path, what: Truth, lie: str) -> Path:
-    """Write a BDF+ with edfio; the lie declares uV over numbers that are volts."""
-    return _write_edf(folder / "r.bdf", what, lie)
+    """Write a BDF+ with edfio, with the same two lies."""
+    return _write_edf_plus(folder / "r.bdf", what, lie)
 
 
 def write_emotiv_edf(folder: Path, what: Truth, lie: str) -> Path:
@@ -120,7 +141,7 @@ def write_eeglab_epochs(folder: Path, what: Truth, lie: str) -> Path:
     if lie == "units":
         epochs._data *= 1e-6
     epochs.export(folder / "r.set", verbose="ERROR")
-    return folder / "r.set"
+    return times_told(folder / "r.set", what.sfreq, lie)
 
 
 def write_gdf(folder: Path, what: Truth, lie: str) -> Path:
@@ -181,7 +202,10 @@ def write_neuroscan(folder: Path, what: Truth, lie: str) -> Path:
 
 
 def write_ant(folder: Path, what: Truth, lie: str) -> Path:
-    """Write an ANT .cnt with antio's libeep, its triggers in the .trg beside it; the lie declares V over microvolts."""
+    """Write an ANT .cnt with antio's libeep, its triggers in the .trg beside it.
+
+    One lie declares V over microvolts, the other has a .trg of another sampling interval.
+    """
     from antio.libeep import pyeep
 
     info = pyeep.create_channel_info()
@@ -195,7 +219,8 @@ def write_ant(folder: Path, what: Truth, lie: str) -> Path:
     if lie == "units":
         content = path.read_bytes()
         path.write_bytes(content.replace(b" uV REF:", b" V  REF:"))
-    lines = [f"{1 / what.sfreq:.16f} {2 * len(what.ch_names) + 4}"]
+    rate = what.sfreq * LOOSER if lie == "rate" else what.sfreq
+    lines = [f"{1 / rate:.16f} {2 * len(what.ch_names) + 4}"]
     lines += [f"{onset:12.6f} {round(onset * what.sfreq):9d} {label:>3}" for onset, label in what.events]
     path.with_suffix(".trg").write_text("\n".join(lines) + "\n")
     return path
@@ -219,7 +244,7 @@ def write_egi_raw(folder: Path, what: Truth, lie: str) -> Path:
 
 
 def write_mff(folder: Path, what: Truth, lie: str) -> Path:
-    """Write a .mff folder with mffpy; the lie stores volts where EGI means microvolts."""
+    """Write a .mff folder with mffpy; one lie stores volts where EGI means microvolts, one has longer epochs."""
     import mffpy
 
     begun = datetime.datetime(2020, 11, 21, 12, tzinfo=datetime.timezone.utc)
@@ -235,17 +260,24 @@ def write_mff(folder: Path, what: Truth, lie: str) -> Path:
     ]
     writer.addxml("eventTrack", filename="Events_ours.xml", name="ours", trackType="EVNT", events=events)
     writer.write()
+    if lie == "rate":
+        epochs = folder / "r.mff" / "epochs.xml"
+        end = round(what.data.shape[1] / what.sfreq / LOOSER * 1e6)
+        epochs.write_text(re.sub(r"(?<=<endTime>)\d+", str(end), epochs.read_text()))
     return folder / "r.mff"
 
 
 def write_nicolet(folder: Path, what: Truth, lie: str) -> Path:
-    """Write a .head and .data as EPILEPSIAE lays them out; the lie states a millionth of the conversion factor."""
+    """Write a .head and .data as EPILEPSIAE lays them out.
+
+    One lie states a millionth of the conversion factor, the other that they last two seconds longer than they do.
+    """
     counts = np.rint(what.data * 1e6 / 0.01).astype("<i2")
     lines = [
         "start_ts=2020-11-21 12:00:00.000", f"num_samples={counts.shape[1]}", f"sample_freq={what.sfreq:g}",
         f"conversion_factor={1e-8 if lie == 'units' else 0.01}", f"num_channels={len(counts)}",
         f"elec_names=[{','.join(what.ch_names)}]", "pat_id=1", "adm_id=1", "rec_id=1",
-        "duration_in_sec=16", "sample_bytes=2",
+        f"duration_in_sec={18 if lie == 'rate' else 16}", "sample_bytes=2",
     ]  # fmt: skip
     (folder / "r.head").write_text("\n".join(lines) + "\n")
     (folder / "r.data").write_bytes(counts.T.tobytes())
@@ -280,7 +312,6 @@ CASES = (
         write=write_edf,
         writer="edfio",
         step_uv=0.005,
-        why_not={"rate": "EDF holds no timestamps of single samples"},
         real={"eeg_formats/edf/eeglab_test.edf": {}, "eeg_formats/edf/mne_duplicate_channel_labels.edf": {}},
     ),
     FormatCase(
@@ -290,7 +321,6 @@ CASES = (
         write=write_bdf,
         writer="edfio",
         step_uv=0.001,
-        why_not={"rate": "BDF holds no timestamps of single samples"},
         real={"eeg_formats/bdf/mne_test.bdf": {}, "eeg_formats/bdf/mne_test_bdf_stim_channel.bdf": {}},
     ),
     FormatCase(
@@ -300,7 +330,6 @@ CASES = (
         write=write_emotiv_edf,
         writer="edfio",
         step_uv=0.005,
-        lies=frozenset({"units", "rate"}),
     ),
     FormatCase(
         name="BrainVision",
@@ -320,7 +349,6 @@ CASES = (
         write=write_eeglab,
         writer="eeglabio",
         step_uv=0.001,
-        why_not={"rate": f"EEGLAB {_NO_STAMPS}"},
     ),
     FormatCase(
         name="EEGLAB .set + .fdt",
@@ -329,7 +357,6 @@ CASES = (
         write=write_eeglab_fdt,
         writer="scipy",
         step_uv=0.001,
-        why_not={"rate": f"EEGLAB {_NO_STAMPS}"},
         real={"eeg_formats/eeglab/eeglab_data.set": {}},
         cut=lambda path: path.with_suffix(".fdt"),
     ),
@@ -340,7 +367,6 @@ CASES = (
         write=lambda folder, what, lie: write_eeglab_73(folder, _labels(truth(_NAMES, 128.0), "{}"), lie),
         writer="h5py",
         step_uv=0.001,
-        why_not={"rate": f"EEGLAB {_NO_STAMPS}"},
     ),
     FormatCase(
         name="EEGLAB epochs",
@@ -349,7 +375,6 @@ CASES = (
         write=write_eeglab_epochs,
         writer="eeglabio",
         step_uv=0.001,
-        why_not={"rate": f"EEGLAB {_NO_STAMPS}"},
     ),
     FormatCase(
         name="FIF",
@@ -395,7 +420,6 @@ CASES = (
         write=write_ant,
         writer="antio",
         step_uv=0.01,
-        why_not={"rate": f"ANT's .cnt {_NO_STAMPS}"},
     ),
     FormatCase(
         name="EGI simple binary",
@@ -413,7 +437,6 @@ CASES = (
         write=write_mff,
         writer="mffpy",
         step_uv=0.001,
-        why_not={"rate": f"the .mff form {_NO_STAMPS}"},
         cut=lambda path: path / "signal1.bin",
     ),
     FormatCase(
@@ -423,7 +446,7 @@ CASES = (
         write=write_nicolet,
         writer="bytes by EPILEPSIAE's description",
         step_uv=0.01,
-        why_not={"rate": f"Nicolet's form {_NO_STAMPS}", "events": "Nicolet's form holds no events"},
+        why_not={"events": "Nicolet's form holds no events"},
         cut=lambda path: path.with_suffix(".data"),
     ),
 )
