@@ -290,3 +290,20 @@ def test_offsets_can_be_put_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(added, [recording.source["offsets_uv"]["AF3"], 0], atol=0.01)
     assert whole.source["offsets_uv"] == {}
     assert put_back(whole).data.tolist() == whole.data.tolist()
+
+
+def test_what_clinics_record_beside_eeg_is_known_by_its_name(tmp_path: Path) -> None:
+    others = {
+        "eye movement": ["EEG LOC-REF", "ROC", "E1-M2", "EOG horizontal"],
+        "muscle": ["CHIN1-CHIN2", "LEG/L", "EMG submental"],
+        "heart": ["EKG1-REF", "ECG1-ECG2"],
+        "not EEG": ["PHOTIC-REF", "POL DC01", "POL $A1", "SAO2", "PR", "VNS", "Resp oro-nasal", "CPAP"],
+        "not EEG but made of it": ["IBI", "BURSTS", "SUPPR"],
+        "triggers": ["Event marker"],
+        "a row without a name": ["-"],
+    }
+    eeg = ["EEG FP1-REF", "C4-M1", "O1:A2", "E2", "EEG 31-REF", "Fpz-Cz"]
+    recording = load_recording(edf(tmp_path / "r.edf", [*eeg, *(name for names in others.values() for name in names)]))
+    assert recording.ch_names == ("Fp1", "C4", "O1", "E2", "EEG 31-REF", "Fpz-Cz")
+    assert recording.source["dropped"] == {name: reason for reason, names in others.items() for name in names}
+    assert "EEG LOC-REF" in load_recording(tmp_path / "r.edf", keep=["EEG LOC-REF"]).ch_names

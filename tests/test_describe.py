@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.recording_folders import random_labels, recording
 from trainer import console
 from trainer.describe import DescribeOptions, describe, main
 from trainer.describe_page import describe_page
+from trainer.describe_pictures import _filtered
 from trainer.recording_facts import event_table, facts_of, facts_text, length_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,6 +207,17 @@ def test_an_hour_of_64_channels_takes_seconds():
     assert time.process_time() - began < 20
     assert len(text) < 6_000_000
     assert "48 of 64 channels" in text
+
+
+def test_mains_that_would_hide_the_traces_are_taken_out_of_them_and_the_page_says_so():
+    times = np.arange(20 * 250) / 250
+    quiet = 2e-5 * np.random.default_rng(0).standard_normal((2, len(times)))
+    hum = Recording(quiet + 5e-4 * np.sin(2 * np.pi * 60 * times), 250.0, ("Fz", "Oz"))
+    assert "above 0.5 Hz, without the mains&#x27; 60 Hz, events as lines" in describe_page(hum)
+    assert "without the mains" not in describe_page(replace(hum, data=quiet))
+    cut, _ = _filtered(hum, 5.0, [60.0])
+    middle = slice(1000, 4000)
+    assert np.std(cut.data[:, middle] - quiet[:, middle]) < 0.4 * np.std(quiet)
 
 
 def test_a_real_muse_recording_is_described(shared_data, tmp_path):

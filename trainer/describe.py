@@ -44,8 +44,7 @@ def describe(options: DescribeOptions) -> str:
     from trainer.recording_facts import facts_of, facts_text
 
     recording = read_file(options.recording, options.reading)
-    n_bytes = options.recording.stat().st_size if options.recording.is_file() else None
-    facts = facts_of(recording, n_bytes)
+    facts = facts_of(recording, options.recording if options.recording.is_file() else None)
     if options.out is not None:
         from trainer.describe_page import describe_page
 

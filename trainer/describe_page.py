@@ -8,7 +8,7 @@ from typing import Any
 from core.recording import Recording
 
 from .describe_pictures import band_maps, spectrogram, spectrum, traces
-from .line_noise import excerpt
+from .line_noise import STRONG_DB, excerpt
 from .quality_text import rate_text
 from .recording_facts import facts_of, length_text, noise_text
 from .report_charts import number
@@ -24,7 +24,7 @@ def describe_page(recording: Recording, facts: dict[str, Any] | None = None) -> 
     simulated, few = facts["simulated"], excerpt(recording, 300.0)
     body = [
         _facts(facts),
-        _drawn("Traces", lambda: _with_words(*traces(recording)), simulated),
+        _drawn("Traces", lambda: _with_words(*traces(recording, _mains(facts))), simulated),
         _events(recording, facts),
         _drawn("Power spectrum", lambda: _with_words(spectrum(few), _thinned(recording, few)), simulated),
         _drawn(
@@ -47,6 +47,11 @@ def describe_page(recording: Recording, facts: dict[str, Any] | None = None) -> 
 {"".join(body)}
 </main>"""
     return document(title, main, simulated, STYLE.read_text(encoding="utf-8"))
+
+
+def _mains(facts: dict[str, Any]) -> list[float]:
+    """Return the frequencies of the mains (Hz) that stand out so far that traces would show nothing else."""
+    return [float(line) for line, one in facts["line_noise"].items() if one and one["median_db"] >= STRONG_DB]
 
 
 def _lede(facts: dict[str, Any]) -> str:
@@ -158,6 +163,8 @@ def _provenance(facts: dict[str, Any]) -> dict[str, Any]:
     known = {"file": facts["file"]}
     if facts["bytes"]:
         known["size"] = f"{facts['bytes']} bytes"
+    if facts["sha256"]:
+        known["SHA-256"] = facts["sha256"]
     known |= {
         f"timing: {key.replace('_', ' ')}": f"{value:.7g}" if isinstance(value, float) else value
         for key, value in facts["timing"].items()

@@ -18,7 +18,7 @@ from core.traces import plot_traces
 WIDE, NARROW = 992, 460
 SHOWN_S = 10.0
 MAX_TRACES, MAX_NAMES, MAX_SAMPLES = 48, 20, 6_000_000
-HIGH_PASS = 0.5
+HIGH_PASS, NOTCH_Q = 0.5, 30.0
 Draw = Callable[[int, bool], np.ndarray]
 
 
@@ -49,15 +49,19 @@ def data_uri(picture: np.ndarray, smooth: bool = False) -> str:
     return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}"
 
 
-def traces(recording: Recording) -> tuple[str, str]:
-    """Return the traces of ten seconds, from shortly before the first event, and a sentence on what is shown."""
+def traces(recording: Recording, mains_hz: Sequence[float] = ()) -> tuple[str, str]:
+    """Return the traces of ten seconds, from shortly before the first event, and a sentence on what is shown.
+
+    mains_hz: frequencies of the mains that would hide everything else, and are taken out.
+    """
     start = max(0.0, min((event.onset for event in recording.events), default=0.0) - 1.0)
     start = min(round(start, 1), max(recording.duration - SHOWN_S, 0.0))
     shown = _spread(recording, MAX_TRACES)
-    cut, offset = _high_passed(shown, start)
+    cut, offset = _filtered(shown, start, mains_hz)
     stop = min(start + SHOWN_S, recording.duration)
     some = f" {shown.n_channels} of {recording.n_channels} channels." if shown.n_channels < recording.n_channels else ""
-    passed = f"above {HIGH_PASS:g} Hz" if cut is not shown else "each about its median"
+    without = "".join(f", without the mains' {line:g} Hz" for line in mains_hz)
+    passed = f"above {HIGH_PASS:g} Hz{without}" if cut is not shown else "each about its median"
     said = f"{start:.4g} to {stop:.4g} s, {passed}, events as lines.{some}"
     length = stop - start
 
@@ -119,9 +123,9 @@ def _spread(recording: Recording, most: int) -> Recording:
     return recording.pick([recording.ch_names[row] for row in rows])
 
 
-def _high_passed(recording: Recording, start: float) -> tuple[Recording, float]:
-    """Return the stretch about `start` without drifts, and the second at which it begins; as it is where too short."""
-    from scipy.signal import butter, sosfiltfilt
+def _filtered(recording: Recording, start: float, mains_hz: Sequence[float]) -> tuple[Recording, float]:
+    """Return the stretch about `start` without drifts and mains, and where (s) it begins; as it is where too short."""
+    from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
 
     first = max(0, round((start - 5) * recording.sfreq))
     last = min(recording.n_times, round((start + SHOWN_S + 5) * recording.sfreq))
@@ -130,7 +134,8 @@ def _high_passed(recording: Recording, start: float) -> tuple[Recording, float]:
     data = recording.data[:, first:last].astype(np.float64)
     if min(b - a for a, b in pairwise(edges)) < 3 * recording.sfreq:
         return recording, 0.0
-    sos = butter(2, HIGH_PASS, "highpass", fs=recording.sfreq, output="sos")
+    notches = [tf2sos(*iirnotch(line, NOTCH_Q, fs=recording.sfreq)) for line in mains_hz]
+    sos = np.concatenate([butter(2, HIGH_PASS, "highpass", fs=recording.sfreq, output="sos"), *notches])
     for begin, end in pairwise(edges):
         data[:, begin:end] = sosfiltfilt(
             sos, data[:, begin:end], axis=1, padlen=min(end - begin - 1, round(2 * recording.sfreq))

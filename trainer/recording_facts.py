@@ -1,11 +1,13 @@
 """Everything that is known of a recording, as plain JSON values and as text."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.band_power import BANDS
+from core.files import sha256_of
 from core.loading.repair import robust_uv
 from core.montage import is_eeg_name
 from core.power import power_spectrum
@@ -23,10 +25,10 @@ _TOLD = {
 }  # fmt: skip
 
 
-def facts_of(recording: Recording, n_bytes: int | None = None) -> dict[str, Any]:
+def facts_of(recording: Recording, path: Path | None = None) -> dict[str, Any]:
     """Return what the loader knows and what a first look tells, as JSON holds it: volts are shown in microvolts.
 
-    n_bytes: the file's size.
+    path: the file that it was read from, whose size and SHA-256 are told; None for a folder, and for what is in memory.
     """
     source = dict(recording.source)
     few = excerpt(recording)
@@ -39,7 +41,8 @@ def facts_of(recording: Recording, n_bytes: int | None = None) -> dict[str, Any]
         {
             "file": source.get("file", "recording"),
             "format": source.get("format", "in memory"),
-            "bytes": n_bytes,
+            "bytes": None if path is None else path.stat().st_size,
+            "sha256": None if path is None else sha256_of(path),
             "simulated": is_simulated(recording),
             "n_channels": recording.n_channels,
             "sfreq": recording.sfreq,
@@ -150,6 +153,8 @@ def facts_text(facts: dict[str, Any]) -> str:
     for key, value in facts["source"].items():
         if key != "recognised" and value not in (None, "", [], {}):
             lines.append(f"{key}: {_short(value)}")
+    if facts["sha256"]:
+        lines.append(f"sha256: {facts['sha256']}")
     return "\n".join(lines)
 
 

@@ -33,15 +33,19 @@ _NOT_EEG = [
             "motion",
         ),
         (r"marker|trigger|^trig|^status$|^sti ?\d+|^stim$|event|^digital channel|^di[gn]\d+", "triggers"),
-        (r"eog|^ho[ _-]?[lr]$", "eye movement"),
+        # LOC, ROC: the outer canthi; E1, E2 against a mastoid: the same of sleep laboratories (EGI's E1 stands alone)
+        (r"eog|^ho[ _-]?[lr]$|^(eeg[ _-]?)?[lr]oc\b|^e[12][-_:/][am][12]$", "eye movement"),
         (r"ecg|ekg", "heart"),
-        (r"emg", "muscle"),
+        (r"emg|chin|submental|tibial|^[lr]?[ _-]?leg\b", "muscle"),
         (r"\baux\b|^aux|^right aux|^left aux|^analog channel", "auxiliary input"),
         (r"^exg\d*$", "external electrode without a place on the scalp"),
         (
-            r"resp|thora|abdo|airflow|pleth|ppg|pulse|sp?[ao]o?2|^gsr|^eda$|temp|photo|snore|light|^dc\d*$|^hr$|^bp$",
+            r"resp|thora|abdo|airflow|nasal|cpap|pleth|ppg|pulse|sp?[ao]o?2|^osat|etco2|^gsr|^eda$|temp|photo|photic"
+            r"|snore|light|^(pol )?(dc\d*|\$.*|bn\d)$|^(hr|pr|bp|vns|pos|position|mic|sound)$",
             "not EEG",
         ),
+        (r"^(eeg )?(ibi|bursts?|suppr?)$", "not EEG but made of it"),
+        (r"^[-.\s]*$", "a row without a name"),
         (r"^(delta|theta|alpha|beta|gamma)_|^(pow|pm|fe)\.", "not EEG but made of it"),
         (r"annotations$", "annotations"),
     )
