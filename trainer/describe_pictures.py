@@ -134,8 +134,9 @@ def _filtered(recording: Recording, start: float, mains_hz: Sequence[float]) -> 
     data = recording.data[:, first:last].astype(np.float64)
     if min(b - a for a, b in pairwise(edges)) < 3 * recording.sfreq:
         return recording, 0.0
-    notches = [tf2sos(*iirnotch(line, NOTCH_Q, fs=recording.sfreq)) for line in mains_hz]
-    sos = np.concatenate([butter(2, HIGH_PASS, "highpass", fs=recording.sfreq, output="sos"), *notches])
+    passes = [butter(2, HIGH_PASS, "highpass", fs=recording.sfreq, output="sos")]
+    passes += [tf2sos(*iirnotch(line, NOTCH_Q, fs=recording.sfreq)) for line in mains_hz]
+    sos = np.concatenate([np.asarray(one) for one in passes])
     for begin, end in pairwise(edges):
         data[:, begin:end] = sosfiltfilt(
             sos, data[:, begin:end], axis=1, padlen=min(end - begin - 1, round(2 * recording.sfreq))

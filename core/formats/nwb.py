@@ -83,14 +83,14 @@ def _signals(path: Path, file: Any, where: str, series: Any, typed: list[tuple[s
         row *= gain
         row += offset
 
-    stamps, sfreq, start = _clock(path, where, series, n_times)
+    stamps, sfreq, start, declared = _clock(path, where, series, n_times)
     signals = Signals(
         data=data,
         sfreq=sfreq,
         ch_names=_names(path, file, series, count, notes),
         ch_types=["eeg"] * count,
         units=[unit] * count,
-        sfreq_said="declared" if stamps is None else "measured",
+        sfreq_said="declared" if declared else "measured",
         stamps=stamps,
         notes=notes,
     )
@@ -120,8 +120,15 @@ def _number(item: Any, name: str, default: float) -> float:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else default
 
 
-def _clock(path: Path, where: str, series: Any, n_times: int) -> tuple[np.ndarray | None, float, float]:
-    """Return timestamps if the series has them, its rate, and the time of its first sample."""
+def _clock(path: Path, where: str, series: Any, n_times: int) -> tuple[np.ndarray | None, float, float, bool]:
+    """Return timestamps if the series has them, its rate, the time of its first sample, and whether the rate is stated.
+
+    The schema allows one of the two, so a file with both says the same thing twice, or lies.
+    """
+    told = hdf5.child(series, "timestamps")
+    stamps = None
+    if told is not None and told.shape == (n_times,) and n_times >= 3:
+        stamps = hdf5.numbers(path, f"{where}/timestamps", told).astype(np.float64)
     starting = hdf5.child(series, "starting_time")
     if starting is not None and starting.size == 1:
         rate, first = (
@@ -129,15 +136,13 @@ def _clock(path: Path, where: str, series: Any, n_times: int) -> tuple[np.ndarra
             float(hdf5.numbers(path, f"{where}/starting_time", starting).ravel()[0]),
         )
         if rate > 0 and math.isfinite(first):
-            return None, rate, first
-    told = hdf5.child(series, "timestamps")
-    if told is None or told.shape != (n_times,) or n_times < 3:
+            return stamps, rate, first, True
+    if stamps is None:
         raise ValueError(f"{path}: {where} has neither a rate nor a timestamp for each sample")
-    stamps = hdf5.numbers(path, f"{where}/timestamps", told).astype(np.float64)
     rate = measured_rate(stamps)[0]
     if not math.isfinite(rate):
         raise ValueError(f"{path}: the timestamps of {where} do not rise")
-    return stamps, rate, float(stamps[0])
+    return stamps, rate, float(stamps[0]), False
 
 
 def _told(path: Path, where: str, item: Any, kind: str) -> list[tuple[float, float, str]]:

@@ -33,7 +33,7 @@ def write_lsl(folder: Path, what: Truth, lie: str) -> Path:
 
 
 def write_nwb(folder: Path, what: Truth, lie: str) -> Path:
-    """Write int32 counts of 10 nV with pynwb; the lie forgets the factor to volts."""
+    """Write int32 counts of 10 nV with pynwb; one lie forgets the factor to volts, the other adds other timestamps."""
     from pynwb import NWBHDF5IO, NWBFile
     from pynwb.ecephys import ElectricalSeries
 
@@ -55,6 +55,9 @@ def write_nwb(folder: Path, what: Truth, lie: str) -> Path:
         file.add_trial(start_time=3.0 + onset, stop_time=3.5 + onset, stimulus=label)
     with NWBHDF5IO(folder / "r.nwb", "w") as writer:
         writer.write(file)
+    if lie == "rate":
+        with h5py.File(folder / "r.nwb", "a") as opened:
+            opened["acquisition/EEG/timestamps"] = 3.0 + np.arange(len(counts)) / (what.sfreq * LOOSER)
     return folder / "r.nwb"
 
 
@@ -227,7 +230,6 @@ CASES: tuple[FormatCase, ...] = (
         write=write_nwb,
         writer="pynwb",
         step_uv=0.01,
-        why_not={"rate": "NWB holds a rate or timestamps, never both"},
     ),
     FormatCase(
         name="MATLAB 5 structure",
