@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from core.formats.native import save_recording
 from core.montage import MONTAGES
 from core.recording import Event, Recording, load_recording
 from tests.format_cases import CASES
+from tests.html_reader import Reader
 from tests.recording_folders import random_labels, recording
 from trainer import console
 from trainer.describe import DescribeOptions, describe, main
@@ -24,33 +24,6 @@ from trainer.describe_pictures import _filtered
 from trainer.recording_facts import event_table, facts_of, facts_text, length_text
 
 ROOT = Path(__file__).resolve().parent.parent
-VOID = {"meta", "img", "br", "source", "wbr", "path"}
-
-
-class Reader(HTMLParser):
-    """Collects tags with their attributes, words, and tags left open or closed wrongly."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.open, self.faults, self.tags, self.words = [], [], [], []
-        self.feed(text)
-        self.faults += self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"/{tag}")
-
-    def handle_data(self, data):
-        if data.strip() and "style" not in self.open:
-            self.words.append(data.strip())
 
 
 def saved(folder: Path, **changes) -> Path:

@@ -172,7 +172,7 @@ def test_cut_off_matlab_files_say_where(tmp_path: Path) -> None:
     path = tmp_path / "r.mat"
     scipy.io.savemat(path, {"fs": 250.0, "signal": noise(2000, 4)})
     path.write_bytes(path.read_bytes()[:40_000])
-    with pytest.raises(ValueError, match=r"cut off: its variable number 2 lacks \d+ of \d+ bytes"):
+    with pytest.raises(ValueError, match=r"cut off: \d+ of \d+ bytes of its variable number 2 are missing"):
         load_recording(path, units="uV")
 
 
@@ -275,6 +275,14 @@ def test_text_that_is_encoded_again_and_again_asks_for_no_memory() -> None:
     content += b"h\x01h\x00\x85Ra" * 1000 + b"."
     with pytest.raises(ValueError, match="too many of them"):
         load_plain_pickle(content)
+
+
+def test_bytearray_that_claims_more_than_there_is_asks_for_no_memory() -> None:
+    assert load_plain_pickle(pickle.dumps([bytearray(b"abc"), 1.0], protocol=5)) == [None, 1.0]
+    for claims in (1 << 20, 1 << 40, (1 << 64) - 1):
+        content = b"\x80\x05\x96" + claims.to_bytes(8, "little") + b"abc."
+        with pytest.raises(ValueError, match="cut off"):
+            load_plain_pickle(content)
 
 
 def test_array_that_claims_more_than_its_bytes_is_cut_off(tmp_path: Path) -> None:

@@ -5,48 +5,21 @@ import io
 import json
 import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.html_reader import Reader
 from trainer import report as report_module
 from trainer.leaks import Check
 from trainer.report import plain, write_report
 from trainer.report_charts import attribute_bars, confusion_table, nice_ticks, number, training_curve
 
-VOID = {"meta", "img", "br", "hr", "input", "link"}
 PASSED = Check("test pictures", True, 0.0, "None of the 5 test pictures was shown in training.")
 FAILED = Check("class against recording block", False, 1.0, "Class = recording block: nested.")
 OPEN = Check("class against time", None, None, "Times are not known.")
-
-
-class Reader(HTMLParser):
-    """Collects text in order, attributes, and tags left open or closed wrongly."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.faults, self.words, self.tags = [], [], [], []
-        self.feed(text)
-        self.faults += self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID and tag not in ("polyline",):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"/{tag}")
-
-    def handle_data(self, data):
-        if data.strip() and not {"style", "title"} & set(self.open):
-            self.words.append(data.strip())
 
 
 def score(**changed):

@@ -15,6 +15,7 @@ from ..loading.signals import Head
 from .hdf5 import MAGIC, attribute, check_size, child, opened, walk
 
 _COMPRESSED, _MATRIX = 15, 14
+_MOST_VARIABLES = 100_000
 _FIELDS = ["nbchan", "pnts", "trials", "srate"]
 _TOLD_TOO = ["xmin", "xmax", "times"]
 
@@ -104,18 +105,21 @@ def check_whole(path: Path, start: bytes) -> None:
     if not start.startswith(b"MATLAB") or len(start) < 136:
         return
     order = "<" if start[126:128] == b"IM" else ">"
-    at = 128
+    at, number = 128, 0
     with open(path, "rb") as file:
-        while at + 8 <= size:
+        while at + 8 <= size and number < _MOST_VARIABLES:
             file.seek(at)
             kind, length = struct.unpack(f"{order}II", file.read(8))
             if kind not in (_COMPRESSED, _MATRIX):
                 return
-            if at + 8 + length > size:
+            at, number = at + 8 + length, number + 1
+            if at > size:
                 raise ValueError(
-                    f"{path}: the file is cut off: {at + 8 + length - size} bytes of one of its variables are missing"
+                    f"{path}: the file is cut off: {at - size} of {length} bytes of its variable number {number} are "
+                    "missing"
                 )
-            at += 8 + length
+    if at < size and number < _MOST_VARIABLES:
+        raise ValueError(f"{path}: cut off or damaged after its variable number {number}")
 
 
 def _by_scipy(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..loading.signals import Head, Reader, ReadOptions, Signals
 from . import hdf5
 from .arrays import signals_from
 from .contents import Contents, collect
+from .mat_outline import check_whole, is_hdf5
 from .mne_raw import read_quietly
 from .suffixes import SUFFIXES
 
@@ -23,13 +24,13 @@ def read_matlab(path: Path, options: ReadOptions) -> Signals:
     Raises ValueError where the file is no MATLAB file, is cut off or damaged, or does not say what is asked.
     """
     with open(path, "rb") as file:
-        start = file.read(520)
+        start = file.read(1024)
     contents, notes = Contents(), []
-    if start[512:].startswith(hdf5.MAGIC) or start.startswith(hdf5.MAGIC):
+    check_whole(path, start)
+    if is_hdf5(start):
         with hdf5.opened(path) as file:
             _from_hdf5(path, file, contents)
             return signals_from(path, contents, options, notes)
-    _check_elements(path, start)
 
     def read() -> Any:
         from scipy.io import loadmat
@@ -41,24 +42,6 @@ def read_matlab(path: Path, options: ReadOptions) -> Signals:
         if not name.startswith("__"):
             collect(contents, name, value)
     return signals_from(path, contents, options, [*notes, *said])
-
-
-def _check_elements(path: Path, start: bytes) -> None:
-    """Raise ValueError where a version 5 file ends inside one of its elements."""
-    if not start.startswith(b"MATLAB") or start[126:128] not in (b"IM", b"MI"):
-        return  # version 4 has no mark
-    order, size = ("little" if start[126:128] == b"IM" else "big"), path.stat().st_size
-    at, seen = 128, 0
-    with open(path, "rb") as file:
-        while at + 8 <= size and seen < 100_000:
-            file.seek(at)
-            tag = file.read(8)
-            length = int.from_bytes(tag[4:], order)
-            at, seen = at + 8 + length, seen + 1
-            if at > size:
-                raise ValueError(f"{path}: cut off: its variable number {seen} lacks {at - size} of {length} bytes")
-    if at < size:
-        raise ValueError(f"{path}: cut off or damaged after its variable number {seen}")
 
 
 def _from_hdf5(path: Path, file: Any, contents: Contents) -> None:

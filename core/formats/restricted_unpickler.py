@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,9 +78,23 @@ for _core in ("numpy.core", "numpy._core"):
     _ALLOWED[(f"{_core}.numeric", "_frombuffer")] = _FromBuffer
 
 
+def _load_bytearray(unpickler: Any) -> None:
+    """Take a bytearray: the interpreter's own way asks for all the memory that its length claims, then reads."""
+    length = int.from_bytes(unpickler.read(8), "little")
+    content = unpickler.read(min(length, sys.maxsize))
+    if len(content) < length:
+        raise EOFError
+    unpickler.append(bytearray(content))
+
+
 # the interpreter's own unpickler in Python: the one in C asks for whatever memory a number in the file claims
 class _Plain(pickle._Unpickler):  # type: ignore[name-defined, misc]
     """An unpickler that knows a few names and imports none of them."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]
+        pickle.BYTEARRAY8[0]: _load_bytearray,
+    }
 
     def __init__(self, content: bytes | memoryview) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")
