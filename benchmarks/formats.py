@@ -26,6 +26,7 @@ from tests.format_cases import CASES
 COLUMNS = {
     "test_reads_real_file": "real file",
     "test_reads_written_file": "written file",
+    "test_is_known_under_any_name": "any name",
     "test_events_are_right": "events right",
     "test_wrong_unit_is_caught": "wrong unit caught",
     "test_wrong_rate_is_caught": "wrong rate caught",

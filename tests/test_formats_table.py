@@ -57,6 +57,16 @@ def test_reads_written_file(case: FormatCase, tmp_path: Path) -> None:
     assert np.abs(seen - known).max() * 1e6 <= case.step_uv
 
 
+def test_is_known_under_any_name(case: FormatCase, tmp_path: Path) -> None:
+    path = written(case, tmp_path)
+    for suffix in (".xyz", ".edf", ".csv", ""):
+        path = path.rename(path.with_name(f"monday{suffix}") if path.is_dir() else path.with_suffix(suffix))
+        recording = load(case, path)
+        assert recording.source["format"] == case.reader
+        assert recording.source["recognised"].startswith("by its content")
+        assert recording.ch_names == case.truth.ch_names
+
+
 def test_events_are_right(case: FormatCase, tmp_path: Path) -> None:
     skip_if_it_cannot(case, "events")
     recording = load(case, written(case, tmp_path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..loading.signals import Reader, ReadOptions, Signals
+from ..loading.signals import Head, Reader, ReadOptions, Signals
 from ..loading.timing import measured_rate
 from ..loading.units import VOLTS, canonical_unit
 from ..recording import Event
@@ -23,6 +23,7 @@ _MARKERS = re.compile(
 _UNIT = re.compile(r"^(.*?)\s*[\[(]\s*([^\[\]()]*)\s*[\])]\s*$")
 _SCALES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _COMMENT = "#%"
+_LOOKED_AT, _LEAST_ROWS = 40, 5
 _RATES = (10.0, 50_000.0)
 
 
@@ -181,9 +182,27 @@ def _events(table: TextTable, column: int, sfreq: float) -> list[Event]:
     ]
 
 
+def _is_table(head: Head) -> bool:
+    """Say whether a text's first lines are names, or none, and rows of as many cells, most of them numbers."""
+    lines = [line for line in head.lines(_LOOKED_AT) if line.strip() and line.lstrip()[0] not in _COMMENT]
+    if len(lines) < _LEAST_ROWS:
+        return False
+    delimiter = _delimiter(lines[0])
+    names, _ = _names(lines[0], delimiter)
+    for line in lines[1:]:
+        cells = line.split() if delimiter == " " else line.split(delimiter)
+        known = sum(_is_number(cell) for cell in cells)
+        if len(cells) < 2 or abs(len(cells) - len(names)) > 1 or known < len(cells) / 2:
+            return False
+    return True
+
+
 READER = Reader(
     "csv",
     SUFFIXES["csv"],
     read_csv,
     "a table of EEG as text (a row a sample); rate asked for where no column of times tells it",
+    _is_table,
+    "a table (a text of rows of numbers)",
+    general=True,
 )

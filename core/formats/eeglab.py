@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..loading.signals import Head, Reader, ReadOptions, Signals
+from ..loading.signals import Reader, ReadOptions, Signals
 from ..loading.timing import MOST_OFF, rate_of_steps
 from ..missing_package import install_hint
 from .beside import bare_name, same_name, under_names, with_suffix_of
 from .cut import cut_off, without
 from .eeglab_events import events_of_epochs
-from .mat_outline import Outline, mat_names, outline_of
+from .mat_outline import Outline, is_eeglab, outline_of
 from .mne_raw import load_samples, read_quietly, signals_from_epochs, signals_from_raw
 from .suffixes import SUFFIXES
 
@@ -158,18 +158,13 @@ def _whole_samples(path: Path, outline: Outline, data_file: Path, notes: list[st
     return n_whole
 
 
-def _is_eeglab(head: Head) -> bool:
-    names = mat_names(head)
-    return "EEG" in names or {"srate", "nbchan", "pnts"} <= names
-
-
 READER = Reader(
     "eeglab",
     SUFFIXES["eeglab"],
     read_eeglab,
     "EEGLAB, continuous or epoched",
-    _is_eeglab,
-    "EEGLAB (a MATLAB file with EEG, or with srate, nbchan and pnts)",
+    is_eeglab,
+    "EEGLAB (a MATLAB file with EEG.nbchan, or with srate, nbchan and pnts)",
     # scipy and HDF5 believe the sizes in damaged files, and HDF5 can crash on them
     isolated=True,
 )

@@ -174,8 +174,17 @@ def _tidy(found: dict[str, Any]) -> dict[str, Any]:
     return tidy
 
 
+def is_eeglab(head: Head) -> bool:
+    """Say whether a MATLAB file is EEGLAB's: its structure EEG, or its own variables, have EEGLAB's fields."""
+    names = mat_names(head)
+    return "nbchan" in names and ("EEG" in names or {"srate", "pnts"} <= names)
+
+
 def mat_names(head: Head) -> set[str]:
-    """Return the names of the variables that a MATLAB file's first 64 KiB show; none for other files."""
+    """Return the names of the variables that a MATLAB file's first 64 KiB show; none for other files.
+
+    Of a structure EEG's fields, nbchan is named too.
+    """
     start = head.start
     if is_hdf5(start[:1024]):
         return _names_in_hdf5(head)
@@ -188,13 +197,15 @@ def mat_names(head: Head) -> set[str]:
         body = start[at + 8 : at + 8 + min(length, 4096)]
         if kind == _COMPRESSED:
             try:
-                inner = zlib.decompressobj().decompress(body, 256)
+                inner = zlib.decompressobj().decompress(body, 8192)
             except zlib.error:
                 break
             body = inner[8:]
         elif kind != _MATRIX:
             break
-        names.add(_matrix_name(body, order))
+        names.add(name := _matrix_name(body, order))
+        if name == "EEG" and b"nbchan\x00" in body:
+            names.add("nbchan")
         at += 8 + length
     return names - {""}
 
@@ -219,7 +230,7 @@ def _matrix_name(body: bytes, order: str) -> str:
 
 
 def _names_in_hdf5(head: Head) -> set[str]:
-    """Names of links stand as text near a small file's beginning; where they do not, the suffix must do."""
+    """Names of links stand as text in a file, near the beginning of a small one."""
     if not head.start.startswith(b"MATLAB"):
         return set()
-    return {name for name in ("EEG", "srate", "nbchan", "pnts") if name.encode() + b"\x00" in head.start}
+    return {name for name in ("EEG", "srate", "nbchan", "pnts") if head.holds(name.encode() + b"\x00")}

@@ -104,7 +104,7 @@ def _is_matlab(head: Head) -> bool:
 
 
 def _is_hdf5(head: Head) -> bool:
-    return head.start.startswith(hdf5.MAGIC) and head.path.suffix.lower() in (".h5", ".hdf5", ".hdf", ".mat")
+    return is_hdf5(head.start)
 
 
 READERS = (
@@ -123,7 +123,8 @@ READERS = (
         read_matlab,
         "HDF5 arrays; variable, rate and axes asked for",
         _is_hdf5,
-        "HDF5 (its mark, and a name ending in .h5 or .hdf5)",
+        "HDF5 (its mark)",
+        general=True,
         isolated=True,
     ),
 )

@@ -209,9 +209,9 @@ def _names(path: Path, file: Any, series: Any, count: int, notes: list[str]) -> 
 
 
 def _is_nwb(head: Head) -> bool:
-    if not head.start.startswith(hdf5.MAGIC):
-        return False
-    return head.path.name.lower().endswith(".nwb") or b"nwb_version" in head.start or b"neurodata_type" in head.start
+    return head.start.startswith(hdf5.MAGIC) and (
+        head.path.name.lower().endswith(".nwb") or head.holds(b"nwb_version") or head.holds(b"neurodata_type")
+    )
 
 
 READER = Reader(

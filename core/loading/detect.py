@@ -33,11 +33,17 @@ def suffix_of_bytes(content: bytes, readers: Mapping[str, Reader]) -> str | None
     """Return the suffix that a file of these bytes should have, None where no reader recognises them."""
     if content.startswith(b"PK\x03\x04"):
         return ".zip"
-    head = _head(Path("recording"), content[:HEAD_BYTES])
-    for reader in readers.values():
-        if reader.recognises is not None and reader.recognises(head):
-            return reader.suffixes[0] + (".gz" if content.startswith(GZIP) else "")
-    return None
+    found = recognised_by(_head(Path("recording"), content[:HEAD_BYTES]), readers)
+    return found[0].suffixes[0] + (".gz" if content.startswith(GZIP) else "") if found else None
+
+
+def recognised_by(head: Head, readers: Mapping[str, Reader], *, general: bool = True) -> list[Reader]:
+    """Return the readers that know a file by its content; the general ones only where no other does, or never."""
+    for kind in (False, True) if general else (False,):
+        asked = [reader for reader in readers.values() if reader.general == kind and reader.recognises is not None]
+        if found := [reader for reader in asked if reader.recognises is not None and reader.recognises(head)]:
+            return found
+    return []
 
 
 def looked_for(readers: Mapping[str, Reader]) -> str:
@@ -76,15 +82,14 @@ def reader_of(path: Path, readers: Mapping[str, Reader], format: str | None = No
         more = ", ..." if len(inside) > 12 else ""
         told = f"; load one of its files: {', '.join(inside[:12])}{more}" if inside else ""
         raise ValueError(f"{path}: a folder, not a recording{told}")
-    head = head_of(path)
-    found = [reader for reader in readers.values() if reader.recognises is not None and reader.recognises(head)]
+    found = recognised_by(head_of(path), readers)
     if both := [reader for reader in found if reader in named]:
         return both[0], "by its content"
     if found:
         return found[0], f"by its content (its name, {path.suffix or 'without a suffix'}, says otherwise)"
     # a damaged beginning is for the reader that the name tells of to explain; a table of no known make is a plain one
     if named:
-        return next((reader for reader in named if reader.recognises is None), named[0]), "by its name"
+        return next((reader for reader in named if reader.general), named[0]), "by its name"
     raise ValueError(
         f"{path}: not recognised, neither by its name nor by its content. Looked for: {looked_for(readers)}. "
         f"If you know what it is, say so with format= / --format: {', '.join(sorted(readers))}"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from .detect import GZIP, HEAD_BYTES, by_suffix
+from .detect import GZIP, HEAD_BYTES, by_suffix, recognised_by
 from .signals import Head, ReadOptions
 
 # packed EEG is a half to a twentieth of its size; what grows far beyond that is an attack or no recording
@@ -193,7 +193,7 @@ def _recordings(archive: zipfile.ZipFile, files: dict[str, zipfile.ZipInfo]) -> 
             known.append(name)
             continue
         head = Head(Path(name), start)
-        if any(reader.recognises is not None and reader.recognises(head) for reader in READERS.values()):
+        if recognised_by(head, READERS, general=False):
             known.append(name)
         elif by_suffix(Path(name), READERS):
             named.append(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,15 @@ class Head:
         whole = self.start.decode("utf-8-sig", errors="replace").splitlines()
         return whole[:most]
 
+    def holds(self, *words: bytes) -> bool:
+        """Say whether all the words stand in the file: in its beginning, or anywhere where it lies unpacked on disk."""
+        if all(word in self.start for word in words):
+            return True
+        if not self.path.is_file() or not self.start:
+            return False
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return whole[: len(self.start)] == self.start and all(whole.find(word) >= 0 for word in words)
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -101,8 +111,9 @@ class Reader:
 
     read(path, options) returns `Signals`. recognises(head) says whether the content is of this family; `looked_for`
     says in words what it looks for ("EDF: version 0 in the first eight bytes"). A reader without `recognises` is chosen
-    by suffix or by name only. `isolated`: its parser can take the interpreter down, so it runs in a child process.
-    `folder`: it reads folders (EGI's .mff).
+    by suffix or by name only. `general`: it knows what many programs write (tables, HDF5), so that its word counts
+    only where no other reader knows the file. `isolated`: its parser can take the interpreter down, so it runs in a
+    child process. `folder`: it reads folders (EGI's .mff).
     """
 
     name: str
@@ -111,5 +122,6 @@ class Reader:
     description: str
     recognises: Callable[[Head], bool] | None = None
     looked_for: str = ""
+    general: bool = False
     isolated: bool = False
     folder: bool = False

@@ -45,7 +45,10 @@ FLAGS = {
         "--disable-console-progressbars",
     ),
 }  # fmt: skip
-SETTINGS = {"neo": {"VERSION_UID": "PY313"}}  # without it Neo asks for the Enter key
+SETTINGS = {
+    "a1111": {"show_progress_type": "Approx cheap"},  # its own preview of SDXL wants a file from the network first
+    "neo": {"VERSION_UID": "PY313"},  # without it Neo asks for the Enter key
+}
 # Nothing may be fetched: a host that tries finds no network, as on a machine without one.
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DIFFUSERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False",

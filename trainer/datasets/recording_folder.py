@@ -116,7 +116,7 @@ def _is_folder_recording(path: Path) -> bool:
 
 def _why_not(path: Path, format: str | None) -> str | None:  # noqa: A002
     from core.formats.readers import READERS
-    from core.loading.detect import by_suffix, head_of
+    from core.loading.detect import by_suffix, head_of, recognised_by
 
     if leader := _belongs_to(path):
         return f"belongs to {leader}"
@@ -126,7 +126,7 @@ def _why_not(path: Path, format: str | None) -> str | None:  # noqa: A002
     if format is not None:
         return None if any(reader.name == format for reader in named) else f"not named as {format} files are"
     head = head_of(path)
-    if any(reader.recognises is not None and reader.recognises(head) for reader in READERS.values()):
+    if recognised_by(head, READERS, general=False):
         return None
     name = path.name.lower()
     if name.endswith(".zip") and head.start.startswith(b"PK"):
