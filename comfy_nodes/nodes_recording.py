@@ -10,6 +10,8 @@ from .sockets import CATEGORY, EegRecording
 
 UNITS = ["from the file", "V", "mV", "uV", "nV"]
 BY_CONTENT = "by its content"
+# what graphs hold that were saved before files were recognised by content
+BY_NAME = "by its name"
 NOTCHES = {"off": (), "50 Hz": (50.0, 100.0, 150.0), "60 Hz": (60.0, 120.0, 180.0)}
 
 
@@ -80,8 +82,10 @@ class LoadRecording(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str) -> bool | str:
+    def validate_inputs(cls, file: str, format: str = BY_CONTENT) -> bool | str:  # noqa: A002
         """Return True for a file that lies in the input folder, also one put there after the host started."""
+        if format not in (known := [BY_CONTENT, BY_NAME, *folders.format_names()]):
+            return f"format {format!r} is not known; it is one of {', '.join(known)}"
         return folders.complaint(folders.recording_path, file)
 
     @classmethod
@@ -99,7 +103,7 @@ class LoadRecording(io.ComfyNode):
         path = folders.recording_path(file)
         try:
             told = load_options(None if units == UNITS[0] else units, reading)
-            if format != BY_CONTENT:
+            if format not in (BY_CONTENT, BY_NAME):
                 told["format"] = format
             recording = load_recording(path, **told)
         except ValueError as error:  # its file is one of the list; where that lies on the server is of no use

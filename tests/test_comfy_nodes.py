@@ -121,6 +121,8 @@ def test_names_that_lead_out_of_the_input_folder_are_refused_in_words(comfy, tmp
     assert "Upload it" in node.validate_inputs(file="not.edf")
     assert node.validate_inputs(file="noise0.safetensors") is True
     assert "5000 letters" in node.validate_inputs(file="x" * 4996 + ".edf")
+    assert node.validate_inputs(file="noise0.safetensors", format="by its name") is True  # of older graphs
+    assert "format 'wav' is not known" in node.validate_inputs(file="noise0.safetensors", format="wav")
 
 
 def test_the_fingerprint_follows_content_and_not_time(comfy):

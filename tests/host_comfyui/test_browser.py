@@ -156,7 +156,7 @@ def test_an_upload_can_be_undone_and_is_saved_with_the_workflow(page, loader, ed
     page.look_at()
     page.choose_files(loader, edf)
     [saved] = page.saved()["nodes"]
-    assert saved["widgets_values"] == [edf.name, "from the file", "by its content"]
+    assert saved["widgets_values"] == [edf.name, "from the file", "by its content", ""]
     assert page.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.isModified")
     assert "eeg_upload" not in str(page.prompt())
 

@@ -219,7 +219,7 @@ WORKFLOWS = {
             "Steer": [[
                 Node("adapted", "IPAdapterEmbeds", {"weight": 0.8},
                      {"model": ("checkpoint", 0), "ipadapter": ("adapter", 0), "pos_embed": ("encode", 3),
-                      "neg_embed": ("encode", 6)}, size=(300, 0)),
+                      "neg_embed": ("encode", 6)}, size=(300, 300)),  # without the pack Nodes 2.0 adds a line of red
                 text("words", "a photograph", "Prompt"),
                 text("without", "blurry, text, watermark", "Negative prompt"),
             ]],
