@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import warnings
 import zipfile
@@ -158,7 +159,9 @@ def test_sidecars_are_inherited_and_the_nearest_goes_first(data_set: Path) -> No
 
 def test_conflicting_units_are_noted_and_the_files_are_taken(data_set: Path) -> None:
     before = load_recording(data_set).data
-    change(table_of(data_set, "channels"), "µV", "V")
+    # the file says microvolts; versions of mne-bids differ in what they write
+    table = table_of(data_set, "channels")
+    table.write_text(re.sub(r"\t(µV|V)\t", "\tmV\t", table.read_text(encoding="utf-8-sig")), encoding="utf-8")
     recording = load_recording(data_set)
     assert np.array_equal(recording.data, before)
     assert "tells other units than the file, which were not taken" in describe(recording)

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import pyxdf
 
 from core.recording import describe, load_recording
 from tests.format_cases.xdf_writer import BOUNDARY, XdfStream, chunk, header, samples, varlen, write_xdf
@@ -74,7 +75,7 @@ def test_gap_is_a_segment_and_its_markers_are_left_out(tmp_path: Path) -> None:
     assert "1 markers of 'task' lie outside" in describe(recording)
 
 
-def test_restarted_amplifier_is_a_reset_of_its_clock(tmp_path: Path) -> None:
+def restarted(folder: Path) -> Path:
     """Half-way the amplifier's computer restarts: its clock begins at 0 again, and the measured offsets tell."""
     values = noise(60)
     half = len(values) // 2
@@ -82,10 +83,47 @@ def test_restarted_amplifier_is_a_reset_of_its_clock(tmp_path: Path) -> None:
     local = np.where(np.arange(len(values)) < half, true + 500, true - true[half])
     offsets = [(t + 500, -500.0) for t in np.arange(0, 30, 2.0)]
     offsets += [(t - true[half], true[half]) for t in np.arange(40, 70, 2.0)]
-    path = write_xdf(tmp_path / "r.xdf", eeg(values, local, offsets=offsets), markers([10.0, 50.0], "ab"))
+    return write_xdf(folder / "r.xdf", eeg(values, local, offsets=offsets), markers([10.0, 50.0], "ab"))
+
+
+def test_restarted_amplifier_is_a_reset_of_its_clock(tmp_path: Path) -> None:
+    path = restarted(tmp_path)
+    assert load_recording(path).segments == (0, 7500)
+    assert np.abs(onsets(path) * SFREQ - [2500, 7500 + 10 * SFREQ]).max() < 1.5
+
+
+def as_old_pyxdf_tells(monkeypatch) -> None:
+    """Have pyxdf leave out what its versions before 1.17 do not tell (and get wrong)."""
+    load = pyxdf.load_xdf
+
+    def load_xdf(*args, **more):
+        found, header = load(*args, **more)
+        for stream in found:
+            stream["info"].pop("clock_segments", None)
+        return found, header
+
+    monkeypatch.setattr(pyxdf, "load_xdf", load_xdf)
+
+
+def test_resets_come_out_the_same_where_pyxdf_does_not_tell_of_them(tmp_path: Path, monkeypatch) -> None:
+    path = restarted(tmp_path)
+    known = load_recording(path)
+    as_old_pyxdf_tells(monkeypatch)
     recording = load_recording(path)
-    assert recording.segments == (0, half)
-    assert np.abs(onsets(path) * SFREQ - [2500, half + 10 * SFREQ]).max() < 1.5
+    assert recording.segments == known.segments == (0, 7500)
+    assert np.abs(onsets(path) - [event.onset for event in known.events]).max() < 1e-6
+    assert recording.source["timing"]["measured_hz"] == pytest.approx(known.source["timing"]["measured_hz"], rel=1e-6)
+
+
+def test_resets_that_samples_and_offsets_tell_differently_are_refused(tmp_path: Path, monkeypatch) -> None:
+    as_old_pyxdf_tells(monkeypatch)
+    values = noise(60)
+    times = np.arange(len(values)) / SFREQ
+    local = np.select([times < 20, times < 40], [times + 500, times + 300], times)
+    offsets = [(t + 500, -500.0) for t in np.arange(0, 20, 2.0)] + [(t, 0.0) for t in np.arange(40, 60, 2.0)]
+    path = write_xdf(tmp_path / "r.xdf", eeg(values, local, offsets=offsets))
+    with pytest.raises(ValueError, match=r"'amp' has 1 resets .* by the measured offsets and 2 by its samples"):
+        load_recording(path)
 
 
 def test_several_eeg_streams_are_listed_and_chosen(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ..loading.units import VOLTS, canonical_unit
 from ..missing_package import install_hint
 from .mne_raw import read_quietly
 from .suffixes import SUFFIXES
+from .xdf_clock import join_clocks, needs_joining
 
 MAGIC = b"XDF:"
 _BOUNDARY = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
@@ -76,19 +77,26 @@ def read_xdf(path: Path, options: ReadOptions) -> Signals:
         if chosen.sfreq == 0 and chosen.n_samples < 2:
             raise ValueError(f"{path}: its stream {chosen} has no rate and no two samples to measure one")
         pieces = sorted(piece for stream in (chosen, *markers) for piece in stream.chunks)
-        # only the sound chunks of the streams that are wanted: videos and what is damaged stay away from the parser
-        sound = io.BytesIO()
-        sound.write(MAGIC)
-        for start, stop in pieces:
-            sound.write(content[start:stop])
-        sound.seek(0)
 
-    def load() -> Any:
-        with _quiet_log() as said:
+        def once(**more: Any) -> list[Any]:
+            # only the sound chunks of the streams that are wanted: videos and what is damaged stay away from the parser
+            sound = io.BytesIO()
+            sound.write(MAGIC)
+            for start, stop in pieces:
+                sound.write(content[start:stop])
+            sound.seek(0)
             # jitter is dealt with in timing.py, which sees gaps of 0.1 s where pyxdf straightens up to 1 s
-            return pyxdf.load_xdf(sound, dejitter_timestamps=False), said
+            return pyxdf.load_xdf(sound, dejitter_timestamps=False, **more)[0]
 
-    ((found, _), said), warned = read_quietly(path, "XDF", load)
+        def load() -> Any:
+            with _quiet_log() as said:
+                found = once()
+                if needs_joining(found):
+                    found = once(synchronize_clocks=False)
+                    join_clocks(found)
+                return found, said
+
+        (found, said), warned = read_quietly(path, "XDF", load)
     by_id = {stream["info"]["stream_id"]: stream for stream in found}
     notes += [note for note in (*said, *warned) if "clock-segments differ" not in note]
     return _signals(path, chosen, by_id, markers, options, notes)
