@@ -15,7 +15,7 @@ from tests.recording_folders import SFREQ, recording, write_runs
 from trainer import console
 from trainer.datasets.recording_folder import find_recordings, person_and_session
 from trainer.datasets.recordings import RecordingsOptions, preprocessing, sessions
-from trainer.prepare import main, prepare
+from trainer.prepare import main, prepare, summary
 
 # what was shown, in a table
 
@@ -52,6 +52,27 @@ def test_a_table_of_onsets_says_what_was_shown_to_whom(tmp_path):
     assert set(trials.session) == {"2"}
     assert (trials.split == "test").sum() == 6
     assert np.allclose(trials.onset[:10], [1.5 + 1.3 * i for i in range(10)])
+
+
+def test_rows_of_recordings_that_were_not_asked_for_are_passed_over(tmp_path):
+    source = write_runs(tmp_path / "mine", n_runs=2)
+    rows = [{"file": f"run{run}", "onset": 1.5 + 1.3 * i, "label": "cat"} for run in (1, 2) for i in range(4)]
+    table = write_table(tmp_path / "shown.csv", rows)
+    assert len(trials_of(source, tmp_path / "store", table=table, files=("run2*",))) == 4
+    with pytest.raises(ValueError, match=r"line 10: file 'run3' is no recording of the folder"):
+        sessions(source, RecordingsOptions(table=write_table(table, [*rows, {**rows[0], "file": "run3"}])))
+
+
+def test_what_could_not_be_read_is_listed_by_its_key_with_the_reason_alone(tmp_path):
+    save_recording(recording(["a", "b"]), tmp_path / "mine" / "one.safetensors")
+    (tmp_path / "mine" / "broken.edf").write_bytes(b"0       " + b"x" * 100)
+    store = prepare(
+        "recordings", tmp_path / "mine", tmp_path / "store", RecordingsOptions(), progress=False, skip_bad=True
+    )
+    (reason,) = store.info["failed"].values()
+    assert list(store.info["failed"]) == ["broken.edf"]
+    assert str(tmp_path) not in reason
+    assert summary(store).splitlines()[0] == f"{tmp_path / 'store'}: recordings"
 
 
 def test_a_table_without_onsets_follows_the_markers_in_order(tmp_path):

@@ -109,7 +109,8 @@ def summary(store: TrialStore) -> str:
     rejected = store.rejected()
     counts = info["label_counts"]
     lines = [
-        f"{store.folder}: {info['provenance'].get('dataset', '')} ({info['provenance'].get('credit', '')})",
+        f"{store.folder}: {info['provenance'].get('dataset', '')}"
+        + (f" ({credit})" if (credit := info["provenance"].get("credit")) else ""),
         f"  recordings  {len(info['sessions'])}",
         f"  trials      {len(store)} kept, {sum(rejected.values())} rejected",
         *(f"              {n} x {reason}" for reason, n in rejected.most_common(8)),

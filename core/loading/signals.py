@@ -12,6 +12,8 @@ import numpy as np
 
 from ..recording import Event
 
+SEARCHED_BYTES = 64 << 20
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -96,13 +98,19 @@ class Head:
         return whole[:most]
 
     def holds(self, *words: bytes) -> bool:
-        """Say whether all the words stand in the file: in its beginning, or anywhere where it lies unpacked on disk."""
+        """Say whether all the words stand in the file: in its beginning or, of one that lies unpacked on disk, anywhere.
+
+        Of a large file its first and last 64 MiB are looked at.
+        """
         if all(word in self.start for word in words):
             return True
         if not self.path.is_file() or not self.start:
             return False
         with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            return whole[: len(self.start)] == self.start and all(whole.find(word) >= 0 for word in words)
+            last = max(len(whole) - SEARCHED_BYTES, 0)
+            return whole[: len(self.start)] == self.start and all(
+                whole.find(word, 0, SEARCHED_BYTES) >= 0 or whole.find(word, last) >= 0 for word in words
+            )
 
 
 @dataclass(frozen=True)

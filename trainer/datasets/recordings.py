@@ -1,6 +1,7 @@
 """The data set `recordings`: a folder of recordings with events in the files, or a table of what was shown."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ def sessions(source: Path | None, options: RecordingsOptions) -> list[Session]:
     one_table = options.table is not None and _table_path(source, options.table) is not None
     tables = [_the_table(source, options.table)] if one_table and options.table is not None else []
     found = find_recordings(source, options.files, [table.path for table in tables], options.format).recordings
-    listed = rows_by_recording(tables[0], list(found)) if tables else {}
+    listed = _rows_of(source, options, tables[0], found) if tables else {}
     made = []
     for below, path in found.items():
         table: ShownTable | None = None
@@ -97,9 +98,17 @@ def left_out(source: Path | None, options: RecordingsOptions) -> dict[str, str]:
     found = find_recordings(source, options.files, [table.path for table in tables], options.format)
     passed = dict(found.passed_over)
     if tables:
-        listed = rows_by_recording(tables[0], list(found.recordings))
+        listed = _rows_of(source, options, tables[0], found.recordings)
         passed |= {name: f"not in {tables[0].path.name}" for name in found.recordings if name not in listed}
     return passed
+
+
+def _rows_of(
+    source: Path | None, options: RecordingsOptions, table: ShownTable, chosen: Mapping[str, Path]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return a table's rows by recording; those of recordings that `files` leaves out are no mistake."""
+    everything = find_recordings(source, (), [table.path], options.format).recordings if options.files else {}
+    return rows_by_recording(table, list(chosen), [name for name in everything if name not in chosen])
 
 
 def load_presentations(
@@ -167,11 +176,9 @@ def _with_chosen_events(path: Path, options: RecordingsOptions) -> tuple[Recordi
     """
     try:
         recording = read_file(path, options)
-    except ValueError as error:
+    except ValueError:
         meant = [item for item in options.events if len(options.events) > 1 and _reads(path, options, item)]
         if not meant:
-            if options.events and "--events" in str(error):
-                raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
             raise
         recording = read_file(path, _with_events(options, tuple(meant)))
     return recording, recording.events

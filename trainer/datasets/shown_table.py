@@ -77,11 +77,14 @@ def read_shown_table(path: Path) -> ShownTable:
     return ShownTable(path, tuple(rows), tuple(places), unused)
 
 
-def rows_by_recording(table: ShownTable, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def rows_by_recording(
+    table: ShownTable, names: Sequence[str], others: Sequence[str] = ()
+) -> dict[str, list[dict[str, Any]]]:
     """Return a table's rows for each recording, by its path below the folder.
 
     The column `file` may hold that path, the file's name, or its name without suffixes; without the column there must
-    be one recording. Raises ValueError where a row's file is none of them, or two of them.
+    be one recording. others: recordings of the folder that were not asked for, whose rows are passed over. Raises
+    ValueError where a row's file is none of them all, or two of them.
     """
     if "file" not in table.columns:
         if len(names) != 1:
@@ -91,19 +94,20 @@ def rows_by_recording(table: ShownTable, names: Sequence[str]) -> dict[str, list
             )
         return {names[0]: list(table.rows)}
     spelled: dict[str, list[str]] = {}
-    for name in names:
+    for name in (*names, *others):
         bare = name.rsplit("/", 1)[-1]
         for spelling in {name, bare, bare.split(".")[0], bare.rsplit(".", 1)[0]}:
             spelled.setdefault(spelling, []).append(name)
     found: dict[str, list[dict[str, Any]]] = {}
     for row in table.rows:
         asked = row["file"].replace("\\", "/").removeprefix("./")
-        matches = [asked] if asked in names else spelled.get(asked, [])
+        matches = [asked] if asked in names or asked in others else spelled.get(asked, [])
         if len(matches) != 1:
             listed = ", ".join(matches or list(names)[:8])
             problem = "is two recordings" if matches else "is no recording of the folder"
             raise ValueError(f"{table.path}: line {row['line']}: file {row['file']!r} {problem} ({listed})")
-        found.setdefault(matches[0], []).append(row)
+        if matches[0] in names:
+            found.setdefault(matches[0], []).append(row)
     return found
 
 

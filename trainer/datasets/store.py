@@ -293,7 +293,7 @@ def _prepare_session(
         windows = cut_windows(prepared, np.array([row["onset"] for row in cut], dtype=np.float64), config)
     except (ValueError, OSError) as error:
         if skip_bad:
-            return {"key": session.key, "failed": " ".join(str(error).split())}
+            return {"key": session.key, "failed": _without_path(" ".join(str(error).split()), session.sources)}
         raise
     rejected = [
         {"label": row["label"], "onset": float(row["onset"]), "reason": reason}
@@ -320,6 +320,13 @@ def _prepare_session(
     )
     write_shard(folder / shard, windows.data, about)
     return about
+
+
+def _without_path(text: str, sources: Sequence[Path]) -> str:
+    """Return what is said of a recording without the path that it begins with: it is listed under its key."""
+    for path in sources:
+        text = text.removeprefix(f"{path}: ")
+    return text
 
 
 def _index_row(row: dict) -> dict:
