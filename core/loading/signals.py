@@ -98,9 +98,9 @@ class Head:
         return whole[:most]
 
     def holds(self, *words: bytes) -> bool:
-        """Say whether all the words stand in the file: in its beginning or, of one that lies unpacked on disk, anywhere.
+        """Say whether all the words stand in the file: in its beginning, or anywhere where it lies unpacked on disk.
 
-        Of a large file its first and last 64 MiB are looked at.
+        Of a large file the first and the last 64 MiB are looked at.
         """
         if all(word in self.start for word in words):
             return True
