@@ -70,3 +70,16 @@ def test_what_is_simulated_is_called_a_phantom():
     for paragraph in TEXT.split("\n\n"):
         if "docs/phantom" in paragraph:
             assert "hantom" in re.sub(r"\(docs/[^)]*\)", "", paragraph)
+
+
+def test_the_table_of_formats_has_a_tick_where_a_test_runs_and_a_dash_where_none_can():
+    from tests.format_cases import CASES
+
+    rows = [line.strip("| ").split(" | ") for line in TEXT.splitlines() if line.startswith("| ")]
+    shown = {row[0]: [cell[0] for cell in row[2:]] for row in rows if row[0] in CASES and len(row) == 9}
+    why_not = {name: case.why_not for name, case in CASES.items()}
+    cells = ("events", "units", "rate", "truncated")
+    assert shown == {
+        name: ["✓" if case.real else "–", "✓", "✓", *("–" if cell in why_not[name] else "✓" for cell in cells)]
+        for name, case in CASES.items()
+    }

@@ -100,6 +100,14 @@ def test_a_brainvision_set_is_one_recording(shelf):
     assert shelf.find(reference) == allowed(shelf) / "session.vhdr"
 
 
+def test_of_a_recording_and_tables_beside_it_the_recording_is_read(shelf):
+    path = write_fif(shelf.uploads[0])
+    for name in ("0_shown.csv", "raw.trg"):
+        (shelf.uploads[0] / name).write_text("".join(f"{i},{i * 2},{i * 3}\n" for i in range(20)))
+    uploaded = [(name, shelf.uploads[0] / name) for name in ("0_shown.csv", "raw.trg", path.name)]
+    assert shelf.find(shelf.keep_files(uploaded)).name == "raw.fif"
+
+
 @pytest.mark.parametrize("missing", [".vhdr", ".vmrk", ".eeg"])
 def test_a_set_with_a_file_missing_says_which(shelf, missing):
     files = [path for path in write_brainvision(shelf.uploads[0]) if path.suffix != missing]

@@ -209,12 +209,19 @@ def _digest_of_contents(contents) -> str:
 
 
 def main_file(files: Sequence[Path]) -> Path:
-    """Return the file of a set that a reader is given (.vhdr, .set); ValueError where no reader takes any."""
-    from ..core.formats.readers import reader_for
+    """Return the file of a set that a reader is given (.vhdr, .set); ValueError where no reader takes any.
+
+    What a recording's make is known by goes before tables, which may be its markers.
+    """
+    from ..core.formats.readers import READERS, reader_for
     from ..core.formats.suffixes import is_companion
+    from ..core.loading.detect import head_of, recognised_by
+
+    def rank(path: Path) -> tuple[bool, bool]:
+        return is_companion(path), not recognised_by(head_of(path), READERS, general=False)
 
     complaint = None
-    for path in sorted(files, key=is_companion):
+    for path in sorted(files, key=rank):
         try:
             reader_for(path)
             return path
