@@ -31,6 +31,20 @@ def test_a_damaged_table_costs_the_events_only(tmp_path: Path) -> None:
         assert "its table of events is damaged or cut off: read without events" in recording.source["notes"]
 
 
+@pytest.mark.parametrize("rate", [64.0, 256.0])
+def test_events_that_are_counted_at_a_rate_of_their_own_come_out_at_their_times(tmp_path: Path, rate: float) -> None:
+    path = write_gdf(tmp_path, GDF, "")
+    raw = bytearray(path.read_bytes())
+    at = 256 * 5 + 16 * 4096
+    struct.pack_into("<f", raw, at + 4, rate)
+    for i, (onset, _) in enumerate(GDF.events):
+        struct.pack_into("<I", raw, at + 8 + 4 * i, round(onset * rate) + 1)
+    path.write_bytes(raw)
+    recording = load_recording(path)
+    np.testing.assert_allclose([event.onset for event in recording.events], [onset for onset, _ in GDF.events])
+    assert f"its events are counted at {rate:g} Hz, not at the signals' 128 Hz" in recording.source["notes"]
+
+
 def test_an_open_number_of_records_is_settled_by_the_files_length(tmp_path: Path) -> None:
     path = write_gdf(tmp_path, GDF, "")
     raw = bytearray(path.read_bytes()[: 256 * 5 + 16 * 4096])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..loading.signals import Head, Reader, ReadOptions, Signals
+from ..loading.timing import FASTEST_HZ, SLOWEST_HZ
 from ..loading.units import VOLTS, canonical_unit
 from .beside import under_names
 from .cut import cut_off, whole_part
@@ -43,9 +44,12 @@ def read_gdf(path: Path, options: ReadOptions) -> Signals:
             cut_off(n_whole, header.n_records, "records", header.record_s) + ", and with them its table of events"
         )
     at_table = header.first_byte + header.n_records * header.record_bytes
-    has_table = n_whole == header.n_records and _table_is_whole(path, header, at_table, notes)
+    has_table, event_rate = n_whole == header.n_records, 0.0
+    if has_table:
+        has_table, event_rate = _table_of_events(path, header, at_table, notes)
     raw, warned = _through_mne(path, header, n_whole, has_table)
     signals = signals_from_raw(raw, [*notes, *warned])
+    _place_events(signals, event_rate)
     if len(signals.ch_names) != len(header.units):
         raise ValueError(
             f"{path}: its header lists {len(header.units)} signals but {len(signals.ch_names)} could be read"
@@ -57,20 +61,31 @@ def read_gdf(path: Path, options: ReadOptions) -> Signals:
     return signals
 
 
-def _table_is_whole(path: Path, header: GdfHeader, at: int, notes: list[str]) -> bool:
-    """Return whether the table of events holds the events that it counts; a note where it does not."""
+def _table_of_events(path: Path, header: GdfHeader, at: int, notes: list[str]) -> tuple[bool, float]:
+    """Return whether the table of events holds the events that it counts, with a note where not, and its own rate."""
     with open(path, "rb") as file:
         left = file.seek(0, 2) - at
         file.seek(at)
         start = file.read(8)
     if left == 0:
-        return header.version >= 1.9  # MNE reads version 1 as if it always had one
+        return header.version >= 1.9, 0.0  # MNE reads version 1 as if it always had one
     if len(start) == 8 and start[0] in (1, 3):
-        count = int.from_bytes(start[4:8], "little") if header.version < 1.94 else int.from_bytes(start[1:4], "little")
+        if header.version < 1.94:
+            rate, count = float(int.from_bytes(start[1:4], "little")), int.from_bytes(start[4:8], "little")
+        else:
+            rate, count = struct.unpack("<f", start[4:8])[0], int.from_bytes(start[1:4], "little")
         if 8 + count * (6 if start[0] == 1 else 12) <= left:
-            return True
+            return True, rate
     notes.append("its table of events is damaged or cut off: read without events")
-    return False
+    return False, 0.0
+
+
+def _place_events(signals: Signals, rate: float) -> None:
+    """Move events whose table counts samples of another rate than the signals', which MNE does not look at."""
+    ratio = signals.sfreq / rate if SLOWEST_HZ <= rate <= FASTEST_HZ else 1.0
+    if abs(ratio - 1) > 1e-6 and signals.events:
+        signals.events = [replace(e, onset=e.onset * ratio, duration=e.duration * ratio) for e in signals.events]
+        signals.notes.append(f"its events are counted at {rate:g} Hz, not at the signals' {signals.sfreq:g} Hz")
 
 
 def _through_mne(path: Path, header: GdfHeader, n_whole: int, has_table: bool) -> tuple[Any, list[str]]:
