@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from ..loading.signals import Head, Reader, ReadOptions, Signals
 from ..loading.timing import FASTEST_HZ, SLOWEST_HZ
 from ..loading.units import VOLTS, canonical_unit
+from ..recording import Event
 from .beside import under_names
-from .cut import cut_off, whole_part
+from .cut import cut_off, whole_part, without
 from .mne_raw import load_samples, read_quietly, signals_from_raw
 from .suffixes import SUFFIXES
 
@@ -44,12 +45,15 @@ def read_gdf(path: Path, options: ReadOptions) -> Signals:
             cut_off(n_whole, header.n_records, "records", header.record_s) + ", and with them its table of events"
         )
     at_table = header.first_byte + header.n_records * header.record_bytes
-    has_table, event_rate = n_whole == header.n_records, 0.0
-    if has_table:
-        has_table, event_rate = _table_of_events(path, header, at_table, notes)
+    has_table, event_rate, n_events = False, 0.0, 0
+    if n_whole == header.n_records:
+        has_table, event_rate, n_events = _table_of_events(path, header, at_table, notes)
     raw, warned = _through_mne(path, header, n_whole, has_table)
     signals = signals_from_raw(raw, [*notes, *warned])
-    _place_events(signals, event_rate)
+    if SLOWEST_HZ <= event_rate <= FASTEST_HZ and abs(event_rate / signals.sfreq - 1) > 1e-6:
+        signals.events = _events_at(path, at_table, n_events, event_rate)
+        signals.notes[:] = without(signals.notes, "outside data range")
+        signals.notes.append(f"its events are counted at {event_rate:g} Hz, not at the signals' {signals.sfreq:g} Hz")
     if len(signals.ch_names) != len(header.units):
         raise ValueError(
             f"{path}: its header lists {len(header.units)} signals but {len(signals.ch_names)} could be read"
@@ -61,31 +65,38 @@ def read_gdf(path: Path, options: ReadOptions) -> Signals:
     return signals
 
 
-def _table_of_events(path: Path, header: GdfHeader, at: int, notes: list[str]) -> tuple[bool, float]:
-    """Return whether the table of events holds the events that it counts, with a note where not, and its own rate."""
+def _table_of_events(path: Path, header: GdfHeader, at: int, notes: list[str]) -> tuple[bool, float, int]:
+    """Return whether the table of events holds all that it counts, its own rate, and their number; a note where not."""
     with open(path, "rb") as file:
         left = file.seek(0, 2) - at
         file.seek(at)
         start = file.read(8)
     if left == 0:
-        return header.version >= 1.9, 0.0  # MNE reads version 1 as if it always had one
+        return header.version >= 1.9, 0.0, 0  # MNE reads version 1 as if it always had one
     if len(start) == 8 and start[0] in (1, 3):
         if header.version < 1.94:
             rate, count = float(int.from_bytes(start[1:4], "little")), int.from_bytes(start[4:8], "little")
         else:
             rate, count = struct.unpack("<f", start[4:8])[0], int.from_bytes(start[1:4], "little")
         if 8 + count * (6 if start[0] == 1 else 12) <= left:
-            return True, rate
+            return True, rate, count
     notes.append("its table of events is damaged or cut off: read without events")
-    return False, 0.0
+    return False, 0.0, 0
 
 
-def _place_events(signals: Signals, rate: float) -> None:
-    """Move events whose table counts samples of another rate than the signals', which MNE does not look at."""
-    ratio = signals.sfreq / rate if SLOWEST_HZ <= rate <= FASTEST_HZ else 1.0
-    if abs(ratio - 1) > 1e-6 and signals.events:
-        signals.events = [replace(e, onset=e.onset * ratio, duration=e.duration * ratio) for e in signals.events]
-        signals.notes.append(f"its events are counted at {rate:g} Hz, not at the signals' {signals.sfreq:g} Hz")
+def _events_at(path: Path, at: int, count: int, rate: float) -> list[Event]:
+    """Return a table's events by its own rate: MNE takes the signals' and drops what then lies outside them."""
+    with open(path, "rb") as file:
+        file.seek(at)
+        content = file.read(8 + 12 * count)
+    with_durations = content[0] == 3
+    places = np.frombuffer(content, "<u4", count, 8)
+    codes = np.frombuffer(content, "<u2", count, 8 + 4 * count)
+    lengths = np.frombuffer(content, "<u4", count, 8 + 8 * count) if with_durations else np.zeros(count)
+    return [
+        Event((float(place) - 1) / rate, float(length) / rate, str(int(code)))
+        for place, code, length in zip(places, codes, lengths, strict=True)
+    ]
 
 
 def _through_mne(path: Path, header: GdfHeader, n_whole: int, has_table: bool) -> tuple[Any, list[str]]:
