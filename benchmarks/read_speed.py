@@ -119,6 +119,8 @@ def compare(path: Path, small: Path, repeats: int) -> dict:
     for side in ("mne", "ours"):
         found[f"{side}_s"] = round(statistics.median(pair[side]["seconds"] for pair in pairs), 3)
         found[f"{side}_mib"] = round(statistics.median(pair[side]["mib"] for pair in pairs))
+        found[f"{side}_best_s"] = round(min(pair[side]["seconds"] for pair in pairs), 3)
+    found["best_ratio"] = round(found["ours_best_s"] / found["mne_best_s"], 3)
     for key, name in (("seconds", "time"), ("mib", "memory")):
         ratios = sorted(pair["ours"][key] / pair["mne"][key] for pair in pairs)
         found[f"{name}_ratio"] = round(statistics.median(ratios), 3)

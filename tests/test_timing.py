@@ -231,3 +231,15 @@ def test_another_place_that_tells_another_rate_is_a_lie_until_the_user_settles_i
 )
 def test_an_axis_of_times_is_in_seconds_or_milliseconds_or_counts(step: float, declared: float, told: float) -> None:
     np.testing.assert_allclose(rate_of_steps(step, declared), told)
+
+
+def test_stamps_that_were_computed_tell_the_same_in_the_short_way_as_in_the_long_one() -> None:
+    stamps, segments = even(256.0, 60.0), (0, 5000)
+    jitter = np.random.default_rng(0).uniform(-1e-5, 1e-5, len(stamps))
+    short, long = read_clock(stamps, segments), read_clock(stamps + jitter, segments)
+    assert short is not None
+    assert long is not None
+    np.testing.assert_allclose(
+        [short.period, short.length, short.span], [long.period, long.length, long.span], rtol=1e-5
+    )
+    assert short.jumps == long.jumps == ()

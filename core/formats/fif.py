@@ -96,7 +96,8 @@ def _walk(path: Path, packed: bool) -> tuple[list[str], int | None, set[int]]:
     Raises ValueError where the chain is damaged: tags that lead back, or a directory of places where no tag begins.
     """
     size = _unpacked_size(path) if packed else path.stat().st_size
-    with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+    # of each tag 16 bytes are read: a buffer would read thousands
+    with gzip.open(path, "rb") if packed else open(path, "rb", buffering=0) as file:
         at, places, kinds, directory = 0, {}, set(), -1
         while True:
             file.seek(at)

@@ -11,13 +11,13 @@ from .signals import Signals
 
 # amplifiers coupled to alternating voltage rest within this; direct ones at millivolts
 MOST_OFFSET_UV = 200.0
-_MOST_SAMPLES = 20_000
+_MOST_SAMPLES = 10_000
 
 
 def take_offsets(signals: Signals) -> dict[str, float]:
     """Take its median off every channel where that is more than 200 uV, in place; return the values in uV by channel.
 
-    `signals.data` is in volts. The median of a long recording is that of 20,000 samples spread over it.
+    `signals.data` is in volts. The median of a long recording is that of 10,000 samples spread over it.
     """
     step = max(1, -(-signals.data.shape[1] // _MOST_SAMPLES))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -22,7 +22,7 @@ from tests.host_a1111.host import Host
 PATIENCE_MS = 120_000
 SETTLED_MS = 400
 OURS = re.compile(r"sd[-_]eeg|EEG", re.IGNORECASE)
-READY = "() => document.querySelector('#txt2img_generate') && window.opts?.samples_save"
+READY = "() => document.querySelector('#txt2img_generate') && typeof opts === 'object' && opts.samples_save"
 SHOWN = """(tab) => {
   const gallery = document.querySelector(`#${tab}_gallery`);
   const images = gallery ? [...gallery.querySelectorAll('img')].filter((one) => !one.closest('.livePreview')) : [];

@@ -175,6 +175,8 @@ class Host:
         env = {**os.environ, **OFFLINE, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **self.env}
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [self.env.get("PYTHONPATH"), str(ON_PATH)]))
         env["MALLOC_ARENA_MAX"] = "2"  # fewer arenas hold less that is free, so that growth is what is kept
+        # freed tensors go back to the system at once, for the same reason
+        env |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
         env |= {"TMPDIR": str(self.data / "tmp"), "GRADIO_TEMP_DIR": str(self.data / "tmp")}
         env.pop("COMMANDLINE_ARGS", None)
         return env
