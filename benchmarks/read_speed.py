@@ -3,8 +3,9 @@
 One hour of 64 channels at 256 Hz as EDF and BDF (edfio), BrainVision (pybv) and FIF (MNE). Ours is the whole of
 `load_recording`: recognising, reading, events, channels, the plausibility gate. Each read runs in a
 fresh process that has imported MNE; the two sides take turns, and the median of the pairs' ratios is what counts.
-Memory is the highest resident size less that before the read. Targets: time 1.3 x, memory 1.5 x. Prints one JSON
-object as its last line.
+The best of each side is compared as well: where the system hands out memory slowly, as virtual machines do, the pairs
+favour whoever asks for less. Memory is the highest resident size less that before the read. Targets: time 1.3 x by both
+measures, memory 1.5 x. Prints one JSON object as its last line.
 
     python benchmarks/read_speed.py [--repeats 5] [--hours 1] [--formats EDF BDF BrainVision FIF]
 """
@@ -148,9 +149,12 @@ def main() -> None:
         print(
             f"{kind} ({found['file_mib']} MiB): MNE {found['mne_s']} s, {found['mne_mib']} MiB; "
             f"ours {found['ours_s']} s, {found['ours_mib']} MiB: "
-            f"{found['time_ratio']} x the time, {found['memory_ratio']} x the memory"
+            f"{found['time_ratio']} x the time ({found['best_ratio']} x at best), {found['memory_ratio']} x the memory"
         )
-    met = all(one[f"{name}_ratio"] <= most for one in figures.values() for name, most in TARGETS.items())
+    met = all(
+        one["best_ratio"] <= TARGETS["time"] and all(one[f"{name}_ratio"] <= most for name, most in TARGETS.items())
+        for one in figures.values()
+    )
     print(json.dumps({"formats": figures, "targets": TARGETS, "met": met, "repeats": options.repeats}))
 
 
