@@ -40,8 +40,12 @@ def suffix_of_bytes(content: bytes, readers: Mapping[str, Reader]) -> str | None
 def recognised_by(head: Head, readers: Mapping[str, Reader], *, general: bool = True) -> list[Reader]:
     """Return the readers that know a file by its content; the general ones only where no other does, or never."""
     for kind in (False, True) if general else (False,):
-        asked = [reader for reader in readers.values() if reader.general == kind and reader.recognises is not None]
-        if found := [reader for reader in asked if reader.recognises is not None and reader.recognises(head)]:
+        found = [
+            reader
+            for reader in readers.values()
+            if reader.general == kind and reader.recognises is not None and reader.recognises(head)
+        ]
+        if found:
             return found
     return []
 

@@ -97,19 +97,19 @@ class Head:
         whole = self.start.decode("utf-8-sig", errors="replace").splitlines()
         return whole[:most]
 
-    def holds(self, *words: bytes) -> bool:
-        """Say whether all the words stand in the file: in its beginning, or anywhere where it lies unpacked on disk.
+    def holds(self, word: bytes) -> bool:
+        """Say whether a word stands in the file: in its beginning, or anywhere where it lies unpacked on disk.
 
         Of a large file the first and the last 64 MiB are looked at.
         """
-        if all(word in self.start for word in words):
+        if word in self.start:
             return True
         if not self.path.is_file() or not self.start:
             return False
         with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
             last = max(len(whole) - SEARCHED_BYTES, 0)
-            return whole[: len(self.start)] == self.start and all(
-                whole.find(word, 0, SEARCHED_BYTES) >= 0 or whole.find(word, last) >= 0 for word in words
+            return whole[: len(self.start)] == self.start and (
+                whole.find(word, 0, SEARCHED_BYTES) >= 0 or whole.find(word, last) >= 0
             )
 
 
