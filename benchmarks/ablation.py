@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from trainer.ablation_report import text_table
-from trainer.presets import PHANTOM, PRESETS
+from trainer.ablations.tables import text_table
+from trainer.config.presets import PHANTOM, PRESETS
 
 CLASSES = 40
 PLACES = 9

@@ -23,7 +23,7 @@ sys.path[0] = str(ROOT)
 
 import numpy as np
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from core.montage import MONTAGES
 from core.recording import Recording
 from tests.host_comfyui.graphs import eeg_graph, encode, node

@@ -23,18 +23,18 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import numpy as np
 import torch
 
-from core.scores import bootstrap_interval, chance_interval, permutation_p, shuffled_baseline, topk_accuracy
-from core.trials import Trials
-from trainer.building import build_for
-from trainer.contrastive import train_contrastive
+from core.preprocessing.trials import Trials
+from core.scoring.scores import bootstrap_interval, chance_interval, permutation_p, shuffled_baseline, topk_accuracy
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
-from trainer.datasets.store import open_store
-from trainer.options import TrainOptions
-from trainer.phantom_truth import ideal_scores
+from trainer.evaluation.phantom_truth import ideal_scores
 from trainer.prepare import prepare
-from trainer.presets import preset_named
-from trainer.probes import cluster_accuracy, features, linear_probe, neighbour_accuracy
-from trainer.splits import split_trials, trials_at_use
+from trainer.store.store import open_store
+from trainer.training.build import build_for
+from trainer.training.contrastive import train_contrastive
+from trainer.training.probes import cluster_accuracy, features, linear_probe, neighbour_accuracy
+from trainer.training.splits import split_trials, trials_at_use
 
 N_CLASSES = 40
 

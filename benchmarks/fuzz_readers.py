@@ -37,7 +37,7 @@ sys.path[0] = str(ROOT)
 import numpy as np
 
 from core.files import files_of_set
-from core.formats.readers import READERS
+from core.loading.readers import READERS
 from tests.format_cases import CASES
 from tests.fuzzing.mutate import FileSet, mutated
 from tests.fuzzing.watch import CONSTANT_BYTES, MOST_SECONDS, PER_BYTE, Outcome, Watch

@@ -17,11 +17,12 @@ sys.path[0] = str(ROOT)
 import numpy as np
 import torch
 
-from core.checkpoint import EegEncoder
-from core.conditioning import decode
-from core.heads import HeadConfig
+from core.conditioning.conditioning import decode
+from core.model.checkpoint import EegEncoder
+from core.model.heads import HeadConfig
 from core.montage import MONTAGES
-from core.preprocessing import Normaliser, PreprocessingConfig
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.normaliser import Normaliser
 from core.recording import Recording
 
 ROUNDS, WARM_UP = 300, 30

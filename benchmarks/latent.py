@@ -23,20 +23,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.prediction import predict
-from core.preprocessing import PreprocessingConfig
-from core.scores import roc_auc
-from core.trials import Trials
-from trainer.building import Target
+from core.model.prediction import predict
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.trials import Trials
+from core.scoring.scores import roc_auc
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.cross_validate import auc_figures, encoders_left_out
 from trainer.datasets import DATASETS
 from trainer.datasets.n170 import N170Options
-from trainer.datasets.store import write_store
-from trainer.latents import load_autoencoder, to_pictures
-from trainer.options import TrainOptions
-from trainer.presets import preset_named
-from trainer.report import write_report
-from trainer.targets import latent_targets, load_pictures
+from trainer.reports.run_report import write_report
+from trainer.store.store import write_store
+from trainer.targets.frozen_targets import latent_targets, load_pictures
+from trainer.targets.latents import load_autoencoder, to_pictures
+from trainer.targets.target import Target
 
 SPACE = "sd1.latent"
 SHOWN = 6  # trials of each class in the report

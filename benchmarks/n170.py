@@ -16,11 +16,11 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from trainer.config.presets import preset_named
 from trainer.cross_validate import cross_validated_figures, nested_auc
 from trainer.datasets import DATASETS
 from trainer.datasets.n170 import N170Options
-from trainer.datasets.store import write_store
-from trainer.presets import preset_named
+from trainer.store.store import write_store
 
 HIGH_PASSES = (0.5, 1.0, 2.0, 3.0)
 

@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
 
-from core.scores import bootstrap_interval, chance_interval
+from core.scoring.scores import bootstrap_interval, chance_interval
 from trainer.demo import DemoOptions, demo
 
 

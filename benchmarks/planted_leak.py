@@ -19,9 +19,9 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import torch
 
+from trainer.config.options import TrainOptions
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate
-from trainer.options import TrainOptions
 from trainer.prepare import prepare
 from trainer.train import train
 

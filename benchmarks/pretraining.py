@@ -23,21 +23,21 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import numpy as np
 import torch
 
-from core.backbone_file import save_backbone
-from core.prediction import predict
-from core.scores import bootstrap_interval, chance_interval, roc_auc
-from core.trials import Trials
-from trainer.building import build_for
+from core.model.backbone_file import save_backbone
+from core.model.prediction import predict
+from core.preprocessing.trials import Trials
+from core.scoring.scores import bootstrap_interval, chance_interval, roc_auc
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.datasets import n170
 from trainer.datasets.phantom import PhantomOptions
 from trainer.datasets.recordings import RecordingsOptions
-from trainer.datasets.store import TrialStore
-from trainer.fitting import fit_encoder
-from trainer.masked import pretrain
-from trainer.options import TrainOptions
 from trainer.prepare import prepare
-from trainer.presets import preset_named
-from trainer.splits import split_trials
+from trainer.store.store import TrialStore
+from trainer.training.build import build_for
+from trainer.training.fit import fit_encoder
+from trainer.training.masked import pretrain
+from trainer.training.splits import split_trials
 
 SIZES = (5, 20, 100)
 ARMS = {

@@ -19,9 +19,9 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import numpy as np
 
-from trainer.datasets import open_store
 from trainer.datasets.recordings import RecordingsOptions
 from trainer.prepare import prepare, quality
+from trainer.store.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 

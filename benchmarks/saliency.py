@@ -24,19 +24,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.checkpoint import EegEncoder
-from core.conditioning import condition
-from core.prediction import encode_ready
-from core.scores import bootstrap_interval
-from trainer import contrastive, fitting, gan, loop
-from trainer.building import trial_targets
+from core.conditioning.conditioning import condition
+from core.model.checkpoint import EegEncoder
+from core.model.prediction import encode_ready
+from core.scoring.scores import bootstrap_interval
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
-from trainer.losses import ssim_loss
-from trainer.options import TrainOptions
-from trainer.picture_metrics import ssim
+from trainer.evaluation.picture_metrics import ssim
 from trainer.prepare import prepare
-from trainer.presets import preset_named
-from trainer.splits import split_trials, trials_at_use
+from trainer.targets.target import trial_targets
+from trainer.training import contrastive, gan, loop
+from trainer.training import fit as fitting
+from trainer.training.losses import ssim_loss
+from trainer.training.splits import split_trials, trials_at_use
 
 FLIPS = 10_000
 NULL = "null"

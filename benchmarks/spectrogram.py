@@ -17,7 +17,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 import numpy as np
 import torch
 
-from core.spectrogram import Spectrogram, SpectrogramConfig
+from core.model.spectrogram import Spectrogram, SpectrogramConfig
 
 CHANNELS = 14
 

@@ -25,9 +25,9 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from tests.host_a1111.checkpoints import CHECKPOINTS
 from tests.host_a1111.host import Checkout, Host, kind_of, new_data
 from tests.small_encoders import noise_recording, small_encoder

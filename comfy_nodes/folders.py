@@ -5,8 +5,9 @@ from pathlib import Path
 
 import folder_paths
 
+from ..core.files import SHIPPED_ENCODERS
+
 ENCODERS = "eeg_encoders"
-SHIPPED_ENCODERS = Path(__file__).resolve().parent.parent / "assets" / "encoders"
 
 
 def register_encoder_folder() -> None:
@@ -35,7 +36,7 @@ def encoder_path(name: str) -> Path:
 
 def recording_names() -> list[str]:
     """Return the files of the host's input folder that a reader takes, by suffix, as paths within it, sorted."""
-    from ..core.formats.suffixes import recordings_in
+    from ..core.formats.contract.suffixes import recordings_in
 
     inside = Path(folder_paths.get_input_directory())
     return [path.relative_to(inside).as_posix() for path in recordings_in(inside)]
@@ -63,7 +64,7 @@ def recording_path(name: str) -> Path:
 
 def format_names() -> list[str]:
     """Return the names of the readers."""
-    from ..core.formats.suffixes import SUFFIXES
+    from ..core.formats.contract.suffixes import SUFFIXES
 
     return sorted(SUFFIXES)
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .families import AUTO, family_of
-from .host_conditioning import as_conditioning, as_embeds, blend_conditioning, vision_output
-from .messages import readable
-from .outputs import absent
-from .sockets import CATEGORY, EegEncoder, EegWindows, Embeds, strength_and_spread
-from .text_encoder import prompt_encoder
+from .host.families import AUTO, family_of
+from .host.host_conditioning import as_conditioning, as_embeds, blend_conditioning, vision_output
+from .host.messages import readable
+from .host.outputs import absent
+from .host.sockets import CATEGORY, EegEncoder, EegWindows, Embeds, strength_and_spread
+from .host.text_encoder import prompt_encoder
 
 FAMILY_NAMES = [AUTO, "sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux"]
 DRIVEN_BY = ["amount", "amount x confidence"]
@@ -112,7 +112,7 @@ class Encode(io.ComfyNode):
         height: int = 1024,
     ) -> io.NodeOutput:
         """Decode every head that the rest of the graph can use."""
-        from ..core.answers import answer
+        from ..core.conditioning.for_host import answer
 
         found = answer(
             encoder,

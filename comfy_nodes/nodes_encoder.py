@@ -5,10 +5,10 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from . import folders
-from .messages import readable
-from .progress import host_progress
-from .sockets import CATEGORY, EegEncoder, EegRecording
-from .text_encoder import prompt_encoder
+from .host.messages import readable
+from .host.progress import host_progress
+from .host.sockets import CATEGORY, EegEncoder, EegRecording
+from .host.text_encoder import prompt_encoder
 
 TARGETS = ["prompts", "prompts and text states"]
 ARCHITECTURES = ["tangent", "linear"]
@@ -54,7 +54,7 @@ class LoadEncoder(io.ComfyNode):
         """Load the file onto the host's device."""
         import comfy.model_management
 
-        from ..core.checkpoint import load_encoder
+        from ..core.model.checkpoint import load_encoder
 
         loaded = load_encoder(folders.encoder_path(encoder), device=comfy.model_management.get_torch_device())
         return io.NodeOutput(loaded, loaded.card_text())
@@ -134,7 +134,7 @@ class TrainEncoder(io.ComfyNode):
         clip: Any = None,
     ) -> io.NodeOutput:
         """Fit, score, calibrate."""
-        from ..core.personal import fit_personal_encoder, parse_captions
+        from ..core.fitting.personal_encoder import fit_personal_encoder, parse_captions
 
         fitted = fit_personal_encoder(
             recording,
@@ -177,7 +177,7 @@ class SaveEncoder(io.ComfyNode):
     @readable
     def execute(cls, encoder: Any, filename: str) -> io.NodeOutput:
         """Save under a name that is free."""
-        from ..core.checkpoint import save_encoder
+        from ..core.model.checkpoint import save_encoder
 
         path = folders.free_encoder_path(filename)
         save_encoder(encoder, path)

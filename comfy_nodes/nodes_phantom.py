@@ -4,9 +4,9 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .messages import readable
-from .pictures import from_host_images, host_images
-from .sockets import CATEGORY, EegRecording
+from .host.messages import readable
+from .host.pictures import from_host_images, host_images
+from .host.sockets import CATEGORY, EegRecording
 
 MONTAGES = ["epoc-14", "insight-5", "muse-4", "10-20-17", "10-20-32", "things-17", "things-63"]
 CAPTION = "a large red star at the top left"
@@ -145,7 +145,7 @@ class LoadPhantomWorld(io.ComfyNode):
     @readable
     def execute(cls) -> io.NodeOutput:
         """Load the folder that comes with the pack."""
-        from .phantom_world import load_phantom_world
+        from .phantom.phantom_world import load_phantom_world
 
         return io.NodeOutput(*load_phantom_world())
 

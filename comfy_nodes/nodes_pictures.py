@@ -4,9 +4,9 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .families import family_of
-from .messages import readable
-from .sockets import CATEGORY, EegEncoder, EegWindows, strength_and_spread
+from .host.families import family_of
+from .host.messages import readable
+from .host.sockets import CATEGORY, EegEncoder, EegWindows, strength_and_spread
 
 RESIZES = ["bicubic", "lanczos", "bilinear", "nearest"]
 LATENT_RESIZES = ["bicubic", "bilinear", "nearest"]
@@ -102,7 +102,7 @@ class Saliency(io.ComfyNode):
         """Decode the saliency head."""
         import comfy.model_management
 
-        from ..core.init_images import init_pictures
+        from ..core.conditioning.init_images import init_pictures
 
         found = init_pictures(
             encoder,
@@ -177,7 +177,7 @@ class ToLatent(io.ComfyNode):
         model: Any = None,
     ) -> io.NodeOutput:
         """Decode the latent head."""
-        from ..core.init_images import init_latents
+        from ..core.conditioning.init_images import init_latents
 
         found = init_latents(
             encoder,

@@ -4,10 +4,10 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .messages import readable
-from .pictures import host_images
-from .progress import host_progress
-from .sockets import CATEGORY, EegRecording, EegWindows
+from .host.messages import readable
+from .host.pictures import host_images
+from .host.progress import host_progress
+from .host.sockets import CATEGORY, EegRecording, EegWindows
 
 BANDS = ["delta", "theta", "alpha", "beta", "gamma", "custom"]
 AGAINST = ["nothing", "all bands", "delta", "theta", "alpha", "beta", "gamma"]
@@ -83,7 +83,7 @@ class Plot(io.ComfyNode):
     @readable
     def execute(cls, eeg: Any, kind: dict[str, Any], channels: str = "", dark: bool = True) -> io.NodeOutput:
         """Draw."""
-        from ..core.plots import plot
+        from ..core.plots.plots import plot
 
         options = {key: value for key, value in kind.items() if key != "kind"}
         drawn = plot(eeg, kind["kind"], channels=channels, dark=dark, progress=host_progress(), **options)
@@ -214,8 +214,8 @@ class BandPower(io.ComfyNode):
         custom_high: float = 13.0,
     ) -> io.NodeOutput:
         """Measure, smooth and map."""
-        from ..core.band_power import BANDS as KNOWN
-        from ..core.band_power import map_range, plot_band_power, selected_band_power, smooth
+        from ..core.plots.band_power import BANDS as KNOWN
+        from ..core.plots.band_power import map_range, plot_band_power, selected_band_power, smooth
 
         limits = (custom_low, custom_high) if band == "custom" else KNOWN[band]
         measured = selected_band_power(windows, limits, against, channels, progress=host_progress())

@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.v0_0_2 import io
 
 from . import folders
-from .messages import readable
-from .sockets import CATEGORY, EegRecording
+from .host.messages import readable
+from .host.sockets import CATEGORY, EegRecording
 
 UNITS = ["from the file", "V", "mV", "uV", "nV"]
 BY_CONTENT = "by its content"
@@ -97,8 +97,9 @@ class LoadRecording(io.ComfyNode):
     @readable
     def execute(cls, file: str, units: str = UNITS[0], format: str = BY_CONTENT, reading: str = "") -> io.NodeOutput:  # noqa: A002
         """Read the file."""
+        from ..core.loading.load import load_recording
         from ..core.loading.options import load_options
-        from ..core.recording import describe, load_recording
+        from ..core.recording import describe
 
         path = folders.recording_path(file)
         try:
@@ -180,7 +181,7 @@ class Preprocess(io.ComfyNode):
         sampling_rate: float = 0.0,
     ) -> io.NodeOutput:
         """Clean a copy of the recording."""
-        from ..core.cleaning import clean
+        from ..core.preprocessing.cleaning import clean
         from ..core.recording import describe
 
         cleaned = clean(

@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .messages import readable
-from .sockets import CATEGORY, EegRecording, EegWindows
+from .host.messages import readable
+from .host.sockets import CATEGORY, EegRecording, EegWindows
 
 AVERAGES = {"no": "none", "repeats of a label": "per label", "everything": "all"}
 
@@ -117,7 +117,7 @@ class SelectWindows(io.ComfyNode):
     @readable
     def execute(cls, recording: Any, choose: dict[str, Any], from_s: float = 0.0, to_s: float = 1.0) -> io.NodeOutput:
         """Choose the windows."""
-        from ..core import selection
+        from ..core.preprocessing import selection
 
         about = {"tmin": from_s, "tmax": to_s}
         if choose["choose"] == "events":

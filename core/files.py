@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+PACK = Path(__file__).resolve().parent.parent  # the folder in which core/, trainer/ and assets/ lie
+PHANTOM = PACK / "assets" / "phantom"
+SHIPPED_ENCODERS = PACK / "assets" / "encoders"
+
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from mne.io import BaseRaw
 
 
 @dataclass(frozen=True)
@@ -100,74 +96,6 @@ class Recording:
         return replace(
             self, data=self.data[rows], ch_names=tuple(self.ch_names[r] for r in rows), ch_positions=positions
         )
-
-    def to_mne(self) -> Any:
-        """Return an `mne.io.RawArray` in volts with the events as annotations and segments as `BAD boundary`."""
-        from .formats.mne_raw import recording_to_raw
-
-        return recording_to_raw(self)
-
-    @staticmethod
-    def from_mne(raw: BaseRaw, source: dict[str, Any] | None = None) -> Recording:
-        """Return the EEG channels of an MNE raw object; annotations and trigger channels become events.
-
-        MNE's data are volts, so no plausibility check runs. Raises ValueError where there are no EEG channels.
-        """
-        from .formats.mne_raw import recording_from_raw
-
-        return recording_from_raw(raw, source)
-
-
-def load_recording(
-    path: str | Path,
-    *,
-    units: str | None = None,
-    format: str | None = None,  # noqa: A002  (the word users know)
-    sfreq: float | None = None,
-    events: str | Sequence[str] = (),
-    channels: str | Path | Mapping[str, Any] | Sequence[str] | None = None,
-    montage: str | None = None,
-    keep: Sequence[str] = (),
-    member: str | None = None,
-    stream: str | None = None,
-    variable: str | None = None,
-    axes: str | None = None,
-    board: str | int | None = None,
-) -> Recording:
-    """Read an EEG file of any known format into volts; `source` says what was read, inferred, dropped and repaired.
-
-    What the file does not say, or says wrongly, the user does; each has a flag of the same name in every command:
-
-    units: "V", "mV", "uV" or "nV", what the file's numbers are. format: a key of `formats.READERS`, where neither
-    content nor name tells. sfreq: hertz. events: items `[source@]pattern[=label]` (`face`, `1=house`,
-    `STATUS@1=house`, `shown.csv@*`; see `loading.event_items`); none takes every event there is. channels: {the file's
-    name: its place, or None to leave it out}, a list of names in the file's order, or a JSON file of either. montage: a
-    name in `montage.MONTAGES`, one of MNE's, or a file of positions. keep: rows that would be dropped as not EEG
-    (Muse's "Right AUX"). member, stream, variable, axes, board: which file of an archive, which stream of an XDF, which
-    variable of a .mat or .npz and what its axes are ("channels,times"), which BrainFlow board.
-
-    Raises FileNotFoundError for a missing file and ValueError, one line that begins with the path, for one that cannot
-    be read, holds no EEG, states a rate that its timestamps contradict, or whose amplitudes are not those of EEG; it
-    names what was found and the option that settles it.
-    """
-    from .loading.assemble import read_recording
-    from .loading.signals import ReadOptions
-
-    options = ReadOptions(
-        units=units,
-        format=format,
-        sfreq=sfreq,
-        events=(events,) if isinstance(events, str) else tuple(events),
-        channels=Path(channels) if isinstance(channels, str) else channels,
-        montage=montage,
-        keep=tuple(keep),
-        member=member,
-        stream=stream,
-        variable=variable,
-        axes=axes,
-        board=None if board is None else str(board),
-    )
-    return read_recording(Path(path), options)
 
 
 def describe(recording: Recording) -> str:

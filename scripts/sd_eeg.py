@@ -11,6 +11,6 @@ package = sys.modules.setdefault("sd_eeg", ModuleType("sd_eeg"))
 package.__path__ = [str(Path(__file__).resolve().parent.parent)]
 
 from sd_eeg.webui_extension import register_callbacks  # noqa: E402  (the package exists from here on)
-from sd_eeg.webui_extension.script import EegScript  # noqa: E402, F401  (the host looks for it in this file)
+from sd_eeg.webui_extension.generation.script import EegScript  # noqa: E402, F401  (the host looks for it in this file)
 
 register_callbacks()

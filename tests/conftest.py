@@ -23,7 +23,11 @@ def sources(tmp_path):
     """The sources of a tab: uploads, an allowed folder, encoders of tests and the shipped ones."""
     from tests.webui_standin import extension, write_encoders
 
-    library, recordings, fields = extension("library"), extension("recordings"), extension("fields")
+    library, recordings, fields = (
+        extension("folders.library"),
+        extension("folders.recordings"),
+        extension("generation.fields"),
+    )
     folders = [tmp_path / name for name in ("kept", "recordings", "uploads", "encoders")]
     for folder in folders:
         folder.mkdir()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from core.recording import Event, Recording
 
 NAMES = ("TP9", "AF7", "AF8", "TP10")

@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from core.checkpoint import EegEncoder
-from core.confidence import Confidence
-from core.heads import HeadConfig
-from core.preprocessing import Normaliser, PreprocessingConfig
+from core.model.checkpoint import EegEncoder
+from core.model.confidence import Confidence
+from core.model.heads import HeadConfig
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.normaliser import Normaliser
 from core.recording import Event, Recording
 
 CHANNELS = ("AF3", "F7", "T7", "O1", "O2", "T8", "F8", "AF4")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from core.preprocessing import PreprocessingConfig
-from core.trials import Trials, build_trials
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.trials import Trials, build_trials
 from trainer.datasets.phantom import PhantomOptions
 
 CONFIG = PreprocessingConfig(ch_names=("O1", "O2", "P7", "P8"), sfreq=64.0, tmin=0.0, tmax=0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from trainer.squeezenet import MEAN, STD, Fire, SqueezeNet
+from trainer.evaluation.squeezenet import MEAN, STD, Fire, SqueezeNet
 
 CAFFE_MEAN = (104.0, 117.0, 123.0)  # blue, green, red, on a scale of 0 to 255
 CODE_BITS = 8  # a code book of 256 values a layer

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import load_encoder, save_encoder
-from trainer import ablation_choice
+from core.model.checkpoint import load_encoder, save_encoder
 from trainer.ablation import ablate
-from trainer.ablation_choice import best_share
-from trainer.ablation_options import AblationOptions
-from trainer.ablation_report import text_table, verdict
-from trainer.ablation_scores import Seen, difference, score_pictures
-from trainer.classifiers import PHANTOM, judge_classifier, look_at
+from trainer.ablations import choice as ablation_choice
+from trainer.ablations.choice import best_share
+from trainer.ablations.options import AblationOptions
+from trainer.ablations.scores import Seen, difference, score_pictures
+from trainer.ablations.tables import text_table, verdict
+from trainer.config.options import TrainOptions
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate
-from trainer.evaluation import open_run
-from trainer.leaks import Check
-from trainer.options import TrainOptions
-from trainer.plain_classifier import classify_plainly, label_captions
+from trainer.evaluation.decoding_report import open_run
+from trainer.evaluation.leaks import Check
+from trainer.evaluation.picture_classifiers import PHANTOM, judge_classifier, look_at
+from trainer.evaluation.plain_classifier import classify_plainly, label_captions
 from trainer.prepare import prepare
 from trainer.train import train
 
@@ -47,7 +47,7 @@ def report(run):
 
 
 def pictures_of(trials):
-    from trainer.targets import load_picture
+    from trainer.targets.frozen_targets import load_picture
 
     stack = np.stack([load_picture(None, name) for name in trials.image_id.tolist()])
     return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
@@ -98,7 +98,7 @@ def test_the_test_split_chooses_nothing(run, monkeypatch):
         if scramble:
             test = replace(evaluated.test, eeg=np.zeros_like(evaluated.test.eeg))
             evaluated = replace(evaluated, test=test, outputs={}, parts={**evaluated.parts, "test": np.zeros(0, int)})
-        from core.generate import load_pipeline
+        from core.conditioning.diffusers_pipeline import load_pipeline
         from trainer.ablation import _eyes
 
         chosen.append(
@@ -189,9 +189,9 @@ def test_a_store_of_photographs_is_ablated_with_a_classifier_of_files_and_clip(r
     from safetensors.torch import save_file
 
     from tests.test_classifiers import small_clip
-    from trainer.evaluation import Evaluated
-    from trainer.squeezenet import SqueezeNet
-    from trainer.targets import load_picture
+    from trainer.evaluation.decoding_report import Evaluated
+    from trainer.evaluation.squeezenet import SqueezeNet
+    from trainer.targets.frozen_targets import load_picture
 
     monkeypatch.setattr(Evaluated, "is_phantom", False)
     with pytest.raises(ValueError, match="--model"):

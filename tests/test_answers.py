@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from core.answers import EMBEDS, VISION, answer, image_head, text_head
-from core.conditioning import decode
-from core.heads import HeadConfig
-from core.selection import select_events, slide
-from core.spaces import FAMILIES, SPACES
+from core.conditioning.conditioning import decode
+from core.conditioning.for_host import EMBEDS, VISION, answer, image_head, text_head
+from core.model.heads import HeadConfig
+from core.model.spaces import FAMILIES, SPACES
+from core.preprocessing.selection import select_events, slide
 from tests.small_encoders import noise_recording, small_encoder
 
 

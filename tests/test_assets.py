@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import load_encoder
-from core.conditioning import Conditioning, decode
-from core.generate import generate, load_pipeline, prompt_encoder
-from core.init_images import init_latents, init_pictures
-from core.phantom.brain import BrainConfig, simulate_recording
+from core.conditioning.conditioning import Conditioning, decode
+from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
+from core.conditioning.init_images import init_latents, init_pictures
+from core.loading.load import load_recording
+from core.model.checkpoint import load_encoder
+from core.model.prediction import encoder_input
+from core.phantom.brain import simulate_recording
+from core.phantom.brain_config import BrainConfig
 from core.phantom.judge import judge_pictures, load_judge
 from core.phantom.scenes import draw, split_scenes
-from core.recording import load_recording
-from core.retrieval import similarities
-from core.scores import roc_auc
-from core.selection import encoder_input, select_events
+from core.preprocessing.selection import select_events
+from core.scoring.retrieval import similarities
+from core.scoring.scores import roc_auc
 from tests.small_models import small_sdxl
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"

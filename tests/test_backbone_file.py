@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.backbone_file import load_backbone_into, read_backbone_header, save_backbone
-from core.checkpoint import load_encoder, save_encoder
+from core.model.backbone_file import load_backbone_into, read_backbone_header, save_backbone
+from core.model.checkpoint import load_encoder, save_encoder
 from tests.small_encoders import small_encoder
 
 SIZES = {"patch": 16, "width": 16, "depth": 1, "n_heads": 2}

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
 from core.recording import Recording
 from tests.small_encoders import noise_recording, small_encoder
 

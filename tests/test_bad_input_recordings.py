@@ -8,9 +8,10 @@ import mne
 import numpy as np
 import pytest
 
-from core.formats.edf import read_header
-from core.formats.native import save_recording
-from core.recording import Recording, load_recording
+from core.formats.lab.edf import read_header
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.recording import Recording
 
 SFREQ = 128.0
 NAMES = ["AF3", "O1", "Oz", "P8"]

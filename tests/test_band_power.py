@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from core.band_power import BANDS, map_range, plot_band_power, selected_band_power, smooth
-from core.recording import Event, Recording, load_recording
-from core.selection import raw_windows, select_events, select_times, slide
+from core.loading.load import load_recording
+from core.plots.band_power import BANDS, map_range, plot_band_power, selected_band_power, smooth
+from core.preprocessing.selection import raw_windows, select_events, select_times, slide
+from core.recording import Event, Recording
 
 NAMES = ("F3", "F4", "O1", "O2")
 SFREQ = 128.0
@@ -115,7 +116,7 @@ def test_flat_channels_do_not_count_and_a_silent_window_is_finite():
 
 
 def test_batches_change_nothing(monkeypatch):
-    import core.band_power as module
+    import core.plots.band_power as module
 
     row = slide(Recording(noise(), SFREQ, NAMES), 50)
     whole, seen, cut = selected_band_power(row, BANDS["alpha"]), [], module.cut_raw

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import save_encoder
-from core.generate import generate, load_pipeline
-from core.heads import HeadConfig
+from core.conditioning.diffusers_pipeline import generate, load_pipeline
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from core.phantom.judge import judge_pictures, load_judge
 from core.phantom.scenes import PLACES, draw, split_scenes
 from tests.small_encoders import noise_recording, small_encoder
 from tests.small_models import small_sd1
-from trainer.both_levels import (
+from trainer.drawing.two_levels import (
     Levels,
     as_start,
     decode_levels,
@@ -23,7 +23,7 @@ from trainer.both_levels import (
     picture_size,
     text_space,
 )
-from trainer.classifiers import PHANTOM
+from trainer.evaluation.picture_classifiers import PHANTOM
 from trainer.generate import GenerateOptions, generate_pictures
 
 TEXT = HeadConfig("sd1.text", "basis", rank=3)
@@ -113,8 +113,8 @@ def test_little_redrawing_keeps_the_start_and_more_moves_away_from_it(phantom):
 
 def test_the_start_tells_the_place_that_the_caption_does_not(phantom):
     """The point of the pixel level, with true saliency: grey but for a blurred patch, and a prompt without place."""
-    from core.conditioning import Conditioning
-    from core.generate import prompt_encoder
+    from core.conditioning.conditioning import Conditioning
+    from core.conditioning.diffusers_pipeline import prompt_encoder
 
     scenes, pictures = scenes_and_pictures(24)
     blurred = torch.nn.functional.avg_pool2d(pictures, 9, stride=1, padding=4, count_include_pad=False)
@@ -139,7 +139,7 @@ def test_the_command_starts_from_the_encoders_own_picture(tmp_path):
     model = small_sd1(tmp_path)
     encoder = small_encoder(TEXT, SALIENCY)
     save_encoder(encoder, tmp_path / "e.safetensors")
-    from core.formats.native import save_recording
+    from core.formats.toolboxes.native import save_recording
 
     save_recording(noise_recording(), tmp_path / "r.safetensors")
     options = GenerateOptions(tmp_path / "r.safetensors", tmp_path / "e.safetensors", str(model),

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from core.checkpoint import load_encoder
-from core.conditioning import condition
+from core.conditioning.conditioning import condition
+from core.model.checkpoint import load_encoder
 from core.montage import MONTAGES
-from core.preprocessing import PreprocessingConfig
+from core.preprocessing.config import PreprocessingConfig
 from tests.small_models import small_sd1
+from trainer.config.presets import PRESETS
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
-from trainer.datasets.store import open_store, write_store
 from trainer.evaluate import EvaluateOptions, evaluate
-from trainer.presets import PRESETS
+from trainer.store.store import open_store, write_store
 from trainer.train import train
 
 SHOWN = PhantomOptions(train_scenes=16, val_scenes=4, test_scenes=6, train_repeats=1, val_repeats=1, test_repeats=1)

@@ -8,12 +8,13 @@ import mne
 import numpy as np
 import pytest
 
-from core.loading.naming import channels_asked
-from core.loading.offsets import put_back
-from core.loading.positions import in_metres
-from core.loading.signals import Signals
+from core.formats.contract.signals import Signals
+from core.loading.judgement.channel_names import channels_asked
+from core.loading.judgement.dc_offsets import put_back
+from core.loading.judgement.electrode_positions import in_metres
+from core.loading.load import load_recording
 from core.montage import MONTAGES, standard_positions
-from core.recording import Recording, describe, load_recording
+from core.recording import Recording, describe
 from tests.test_formats import edf_signal, volts
 
 N = 8 * 128
@@ -266,7 +267,7 @@ def test_describe_tells_timing_offsets_and_how_the_format_was_known(tmp_path: Pa
 
 
 def test_our_own_form_takes_names_and_places_too_but_no_unit_or_rate(anonymous: Path, tmp_path: Path) -> None:
-    from core.formats.native import save_recording
+    from core.formats.toolboxes.native import save_recording
 
     saved = tmp_path / "r.safetensors"
     save_recording(load_recording(anonymous), saved)

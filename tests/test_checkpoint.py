@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.checkpoint import HEADER_KEY, load_encoder, read_header, save_encoder
-from core.conditioning import decode
-from core.heads import HeadConfig
+from core.conditioning.conditioning import decode
+from core.model.checkpoint import HEADER_KEY, load_encoder, read_header, save_encoder
+from core.model.heads import HeadConfig
 from tests.small_encoders import noise_recording, small_encoder
 
 

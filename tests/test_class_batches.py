@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.small_trials import class_trials
-from trainer.class_batches import PER_CLASS, ClassBatches
+from trainer.training.class_batches import PER_CLASS, ClassBatches
 
 
 def batches(trials, average="none", batch=16, classes=None, seed=0):
@@ -91,10 +91,10 @@ def test_classes_of_a_single_trial_are_never_drawn_and_two_classes_are_needed():
 
 
 def test_the_averaged_eeg_is_the_mean_of_the_items_trials():
-    from core.prediction import encode_ready
+    from core.model.prediction import encode_ready
     from tests.small_trials import CONFIG
-    from trainer.building import build_for
-    from trainer.options import TrainOptions
+    from trainer.config.options import TrainOptions
+    from trainer.training.build import build_for
 
     trials = class_trials()
     made = batches(trials, "random")

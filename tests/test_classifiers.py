@@ -12,9 +12,9 @@ from torch import nn
 
 from core.phantom.scenes import class_names, draw, split_scenes
 from tests.squeezenet_file import decode
-from trainer.classifiers import clip_embeddings, fitted, load_classifier, look_at
-from trainer.generation_metrics import cosine_similarity, n_way_shares
-from trainer.squeezenet import SqueezeNet
+from trainer.evaluation.generation_metrics import cosine_similarity, n_way_shares
+from trainer.evaluation.picture_classifiers import clip_embeddings, fitted, load_classifier, look_at
+from trainer.evaluation.squeezenet import SqueezeNet
 
 DOGS, CATS = range(151, 269), range(281, 286)
 

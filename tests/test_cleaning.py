@@ -5,10 +5,12 @@ import pytest
 from scipy.signal import welch
 
 from core.channel_groups import GROUPS, groups_of, named_channels, pick_channels
-from core.cleaning import clean
+from core.loading.load import load_recording
 from core.montage import MONTAGES, spherical_splines, standard_positions
-from core.phantom.brain import BrainConfig, simulate_rest
-from core.recording import Event, Recording, describe, load_recording
+from core.phantom.brain import simulate_rest
+from core.phantom.brain_config import BrainConfig
+from core.preprocessing.cleaning import clean
+from core.recording import Event, Recording, describe
 
 EPOC = MONTAGES["epoc-14"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.formats import cnt
-from core.loading.signals import ReadOptions
-from core.recording import load_recording
+from core.formats.contract.signals import ReadOptions
+from core.formats.lab import cnt
+from core.loading.load import load_recording
 from tests.format_cases import CASES
 from tests.format_cases.lab import neuroscan_bytes, write_ant, write_neuroscan
 

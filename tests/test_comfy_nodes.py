@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from tests.comfy_standin import ExecutionBlocker, Interrupted, all_inputs, hosted
 from tests.small_encoders import noise_recording, small_encoder
 
@@ -179,10 +179,10 @@ def test_a_batch_of_windows_gives_a_row_each(comfy):
 
 
 def test_the_conditioning_is_what_core_computes(comfy):
-    from core.answers import answer
-    from core.checkpoint import load_encoder
-    from core.recording import load_recording
-    from core.selection import select_events
+    from core.conditioning.for_host import answer
+    from core.loading.load import load_recording
+    from core.model.checkpoint import load_encoder
+    from core.preprocessing.selection import select_events
 
     positive = run(comfy, "Encode", encoder=encoder(comfy, "text"), windows=windows(comfy, label="face"))[0]
     ours = answer(

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
-from core.init_images import init_latents, init_pictures
-from core.recording import load_recording
-from core.selection import select_events
+from core.conditioning.init_images import init_latents, init_pictures
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
+from core.preprocessing.selection import select_events
 from tests.comfy_standin import SD15, hosted
 from tests.small_encoders import noise_recording, small_encoder
 

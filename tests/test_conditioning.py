@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from core.blending import blend
-from core.conditioning import mix_prompts
-from core.spaces import check_fits
+from core.conditioning.blending import blend
+from core.conditioning.conditioning import mix_prompts
+from core.model.spaces import check_fits
 
 
 def test_mixing_equals_the_weighted_sum_of_the_prompts():

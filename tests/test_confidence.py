@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from core.confidence import Confidence, fit_confidence
-from core.scores import calibration_error
+from core.model.confidence import Confidence, fit_confidence
+from core.scoring.scores import calibration_error
 
 
 def test_fitted_confidence_is_calibrated_on_fresh_trials():

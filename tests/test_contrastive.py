@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.small_trials import CONFIG, FOUR_CLASSES, class_trials
-from trainer import contrastive
-from trainer.building import build_for
-from trainer.contrastive import Triplets, train_contrastive
-from trainer.options import TrainOptions
-from trainer.probes import features
-from trainer.splits import split_trials
+from trainer.config.options import TrainOptions
+from trainer.training import contrastive
+from trainer.training.build import build_for
+from trainer.training.contrastive import Triplets, train_contrastive
+from trainer.training.probes import features
+from trainer.training.splits import split_trials
 
 SMALL = ("kernel=5", "pool=5", "stride=3", "n_filters=6", "dropout=0.1")
 
@@ -198,7 +198,7 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path):
 
 
 def test_a_closed_form_encoder_is_refused(tmp_path):
-    from trainer.fitting import fit_encoder
+    from trainer.training.fit import fit_encoder
 
     trials, chosen = class_trials(), options(encoder="linear", set=(), contrastive=1)
     with pytest.raises(ValueError, match="closed form; use --encoder nice"):
@@ -218,7 +218,7 @@ def test_options_refuse_what_cannot_be():
 
 
 def test_both_stages_run_and_are_told_apart_in_the_metrics(tmp_path):
-    from core.checkpoint import load_encoder
+    from core.model.checkpoint import load_encoder
     from trainer.prepare import prepare
     from trainer.train import train
 

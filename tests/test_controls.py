@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from core.trials import build_trials
-from trainer.band_views import edges_within, filter_windows
+from core.preprocessing.trials import build_trials
 from trainer.controls import ControlOptions, controls, load_material, table
 from trainer.datasets.cvpr40 import CLASS_NAMES, Cvpr40Options
 from trainer.datasets.cvpr40_files import EEG_FILES, SPLIT_FILES
 from trainer.datasets.phantom import PhantomOptions
-from trainer.plain_decoder import decode, features_of, features_of_trials, solve_shrunken
+from trainer.evaluation.band_views import edges_within, filter_windows
+from trainer.evaluation.plain_decoder import decode, features_of, features_of_trials, solve_shrunken
 from trainer.prepare import prepare
 
 SYNSETS = list(CLASS_NAMES)[:8]
@@ -106,8 +106,8 @@ def test_bands_come_from_the_published_files_and_a_missing_one_is_named(drifting
 
 
 def test_a_block_designs_report_begins_with_the_leak(drifting, tmp_path):
+    from trainer.config.options import TrainOptions
     from trainer.evaluate import EvaluateOptions, evaluate
-    from trainer.options import TrainOptions
     from trainer.train import train
 
     run = tmp_path / "run"
@@ -166,8 +166,8 @@ def test_every_row_has_its_chance_interval_and_count(leaking):
 
 
 def test_controls_stand_in_the_runs_report_once(leaking, tmp_path):
+    from trainer.config.options import TrainOptions
     from trainer.evaluate import EvaluateOptions, evaluate
-    from trainer.options import TrainOptions
     from trainer.train import train
 
     run = tmp_path / "run"
@@ -203,7 +203,7 @@ def test_a_band_is_cut_to_what_the_data_hold():
 
 
 def test_windows_are_filtered_each_by_itself(leaking):
-    from trainer.datasets import open_store
+    from trainer.store.store import open_store
 
     config = replace(open_store(leaking).config, tmin=0.0, tmax=0.75, l_freq=5.0, h_freq=40.0)
     windows = np.random.default_rng(0).normal(size=(5, 4, 96)).astype(np.float32) * 1e-5

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.formats.counter import lost_by_counter
+from core.formats.containers.sample_counter import lost_by_counter
 
 
 def without(counter: np.ndarray, *gone: int) -> np.ndarray:

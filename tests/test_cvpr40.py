@@ -12,7 +12,7 @@ from tests.small_blip import small_blip
 from trainer.datasets import cvpr40
 from trainer.datasets.cvpr40 import Cvpr40Options
 from trainer.datasets.cvpr40_files import EEG_FILES, SPLIT_FILES, read_signals
-from trainer.leaks import check_leaks
+from trainer.evaluation.leaks import check_leaks
 from trainer.prepare import prepare
 
 SYNSETS = ["n02389026", "n03888257", "n03584829"]
@@ -152,7 +152,7 @@ def test_forty_classes_have_a_name_each():
 def test_blip_describes_each_picture_once(tmp_path, monkeypatch):
     from PIL import Image
 
-    import trainer.captions
+    import trainer.targets.captions
 
     _, images = a_set(tmp_path)
     for number, image in enumerate(images):
@@ -170,7 +170,7 @@ def test_blip_describes_each_picture_once(tmp_path, monkeypatch):
     assert set(held) == set(images)
     assert all(held[image] == caption for image, caption in zip(trials.image_id, trials.caption, strict=True))
     # nothing is described again
-    monkeypatch.setattr(trainer.captions, "load_blip", None)
+    monkeypatch.setattr(trainer.targets.captions, "load_blip", None)
     assert len(prepared(tmp_path, tmp_path / "again", **wanted)) == 24
 
 

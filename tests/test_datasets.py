@@ -190,7 +190,7 @@ def test_subject_one_has_six_runs_of_both_classes(shared_data):
 
 @pytest.fixture
 def folder(tmp_path):
-    from core.formats.native import save_recording
+    from core.formats.toolboxes.native import save_recording
 
     rng = np.random.default_rng(1)
     for person in ("anna", "ben"):
@@ -317,7 +317,8 @@ def epoc(tmp_path):
 
 
 def windows_of(folder, **more):
-    from core.preprocessing import cut_windows, prepare_continuous
+    from core.preprocessing.continuous import prepare_continuous
+    from core.preprocessing.windows import cut_windows
 
     options = braincoder.BraincoderOptions(**more)
     config = braincoder.preprocessing(folder, options)

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
 from core.montage import MONTAGES
-from core.recording import Event, Recording, load_recording
+from core.recording import Event, Recording
 from tests.format_cases import CASES
 from tests.html_reader import Reader
 from tests.recording_folders import random_labels, recording
 from trainer import console
 from trainer.describe import DescribeOptions, describe, main
-from trainer.describe_page import describe_page
-from trainer.describe_pictures import _filtered
-from trainer.recording_facts import event_table, facts_of, facts_text, length_text
+from trainer.quality.recording_facts import event_table, facts_of, facts_text, length_text
+from trainer.reports.recording_page import describe_page
+from trainer.reports.recording_pictures import _filtered
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,7 +43,7 @@ def saved(folder: Path, **changes) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pages whose pictures are not drawn: for what is written beside them."""
-    from trainer import describe_pictures
+    from trainer.reports import recording_pictures as describe_pictures
 
     for name in ("plot_traces", "plot_psd", "plot_spectrogram", "plot_topomap"):
         monkeypatch.setattr(describe_pictures, name, lambda *a, **k: np.zeros((4, 4, 3), np.uint8))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from trainer.diff_augment import POLICIES, diff_augment
+from trainer.training.gan import POLICIES, diff_augment
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -7,7 +7,7 @@ import edfio
 import numpy as np
 import pytest
 
-from core.recording import load_recording
+from core.loading.load import load_recording
 from tests.format_cases import CASES, Truth, truth
 from tests.format_cases.lab import start_records, write_bdf, write_edf, write_emotiv_edf
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from core.formats import eeglab
-from core.loading.signals import ReadOptions
-from core.recording import load_recording
+from core.formats.contract.signals import ReadOptions
+from core.formats.toolboxes import eeglab
+from core.loading.load import load_recording
 from tests.format_cases import CASES
 from tests.format_cases.eeglab_writers import write_eeglab, write_eeglab_73, write_eeglab_fdt
 from tests.format_cases.lab import write_eeglab_epochs

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pytest
 
-from core.recording import load_recording
+from core.loading.load import load_recording
 from tests.format_cases import CASES
 from tests.format_cases.lab import write_egi_raw, write_mff
 

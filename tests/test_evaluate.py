@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from tests.small_models import small_sd1
+from trainer.config.options import TrainOptions
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate, table
-from trainer.options import TrainOptions
 from trainer.prepare import prepare
 from trainer.train import train
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from core.loading.event_items import parse_event_item
-from core.loading.event_table import read_event_table
-from core.loading.events import events_of
-from core.loading.signals import Signals
-from core.recording import Event, load_recording
+from core.formats.contract.event_table import read_event_table
+from core.formats.contract.signals import Signals
+from core.loading.judgement.event_items import parse_event_item
+from core.loading.judgement.events import events_of
+from core.loading.load import load_recording
+from core.recording import Event
 
 SFREQ = 100.0
 
@@ -227,7 +228,7 @@ def test_items_hold_for_our_own_form_and_for_any_reader(tmp_path: Path) -> None:
     recording = load_recording(tmp_path / "r_raw.fif", events=["1=house", "2=face"])
     assert [(round(e.onset, 3), e.label) for e in recording.events] == [(1.0, "house"), (2.0, "face")]
 
-    from core.formats.native import save_recording
+    from core.formats.toolboxes.native import save_recording
 
     save_recording(recording, tmp_path / "r.safetensors")
     assert [e.label for e in load_recording(tmp_path / "r.safetensors").events] == ["house", "face"]

@@ -7,9 +7,9 @@ import mne
 import numpy as np
 import pytest
 
-from core.loading.evidence import why_not_by_samples
+from core.loading.judgement.row_evidence import why_not_by_samples
+from core.loading.load import load_recording
 from core.montage import MONTAGES
-from core.recording import load_recording
 from tests.test_formats import edf_signal, volts
 
 N = 20_000

@@ -8,7 +8,7 @@ import mne
 import numpy as np
 import pytest
 
-from core.recording import load_recording
+from core.loading.load import load_recording
 from tests.format_cases import CASES
 from tests.format_cases.lab import write_fif, write_fif_epochs
 

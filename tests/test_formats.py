@@ -11,10 +11,11 @@ import numpy as np
 import pybv
 import pytest
 
-from core.formats.edf import read_channels
-from core.formats.readers import READERS
-from core.loading.units import canonical_unit
-from core.recording import Recording, load_recording
+from core.formats.contract.units import canonical_unit
+from core.formats.lab.edf import read_channels
+from core.loading.load import load_recording
+from core.loading.readers import READERS
+from core.recording import Recording
 
 SFREQ = 128
 NAMES = ["AF3", "O1", "Oz", "P8"]

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from core.formats.restricted_unpickler import load_plain_pickle
-from core.recording import Recording, describe, load_recording
+from core.formats.containers.restricted_unpickler import load_plain_pickle
+from core.loading.load import load_recording
+from core.recording import Recording, describe
 
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 

@@ -14,7 +14,8 @@ import mne
 import numpy as np
 import pytest
 
-from core.recording import describe, load_recording
+from core.loading.load import load_recording
+from core.recording import describe
 
 NAMES = ["Fz", "Cz", "Pz", "Oz"]
 

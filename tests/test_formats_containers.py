@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import pyxdf
 
-from core.recording import describe, load_recording
+from core.loading.load import load_recording
+from core.recording import describe
 from tests.format_cases.xdf_writer import BOUNDARY, XdfStream, chunk, header, samples, varlen, write_xdf
 
 SFREQ = 250.0

@@ -7,9 +7,10 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from core.formats.brainflow import BOARDS
-from core.formats.openbci_sd import VOLTS_PER_COUNT
-from core.recording import describe, load_recording
+from core.formats.headsets.brainflow import BOARDS
+from core.formats.headsets.openbci_sd import VOLTS_PER_COUNT
+from core.loading.load import load_recording
+from core.recording import describe
 from tests.format_cases import headsets as written
 from tests.format_cases.case import truth
 

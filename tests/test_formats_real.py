@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.loading.repair import robust_uv
-from core.recording import describe, load_recording
+from core.loading.judgement.gaps_and_amplitudes import robust_uv
+from core.loading.load import load_recording
+from core.recording import describe
 
 
 def test_n170_muse(shared_data: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.recording import Recording, describe, load_recording
+from core.loading.load import load_recording
+from core.recording import Recording, describe
 from tests.format_cases import CASES, FormatCase
 
 CUT_WORDS = ("cut off", "truncated", "incomplete", "damaged", "ends inside", "missing", "fewer", "claims")

@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from core.heads import HeadConfig
-from core.prediction import tokens_of
-from core.saliency import ProjectionDiscriminator
-from trainer import gan
-from trainer.building import build_for, trial_targets
+from core.model.heads import HeadConfig
+from core.model.picture_generator import ProjectionDiscriminator
+from core.model.prediction import tokens_of
+from trainer.config.options import TrainOptions
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
-from trainer.datasets.store import write_store
-from trainer.gan import discriminator_loss, follow, gan_step, mode_seeking, train_gan
-from trainer.options import TrainOptions
-from trainer.splits import split_trials
+from trainer.store.store import write_store
+from trainer.targets.target import trial_targets
+from trainer.training import gan
+from trainer.training.build import build_for
+from trainer.training.gan import discriminator_loss, follow, gan_step, mode_seeking, train_gan
+from trainer.training.splits import split_trials
 
 SMALL = PhantomOptions(train_scenes=24, val_scenes=8, test_scenes=2, train_repeats=2, val_repeats=2, test_repeats=1)
 
@@ -96,7 +97,7 @@ def test_one_step_augments_real_and_fake_and_moves_both_networks(store, options,
 
 def test_the_generator_learns_to_draw_what_the_features_say():
     torch.manual_seed(0)
-    from core.heads import Head
+    from core.model.heads import Head
 
     head = Head(HeadConfig("saliency", "generator", shape=(3, 64, 64), channels=4), 1, 4)
     pictures = torch.full((2, 3, 64, 64), 0.5)
@@ -158,7 +159,7 @@ def test_the_kept_weights_are_the_moving_average_of_the_best_validation_epoch(st
 
 
 def test_the_moving_average_follows_slowly():
-    from core.heads import Head
+    from core.model.heads import Head
 
     config = HeadConfig("saliency", "generator", shape=(3, 64, 64), channels=4)
     average, head = Head(config, 1, 4), Head(config, 1, 4)
@@ -208,8 +209,9 @@ def test_what_is_kept_is_the_moving_average_and_not_the_last_weights(store, opti
 
 
 def test_the_stage_runs_inside_training_and_its_head_is_in_the_file(store, tmp_path):
-    from core.checkpoint import load_encoder
-    from trainer.train import load_options, train
+    from core.model.checkpoint import load_encoder
+    from trainer.train import train
+    from trainer.training.run_folder import load_options
 
     options = TrainOptions(data=store.folder, out=tmp_path / "run", set=("kernel=9", "pool=9", "n_filters=4"),
                            space=("saliency",), average="random", batch=12, epochs=1, gan_epochs=1,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.recording import load_recording
+from core.loading.load import load_recording
 from tests.format_cases import CASES, Truth
 from tests.format_cases.lab import write_gdf, write_nicolet
 

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from core.checkpoint import save_encoder
-from core.conditioning import Conditioning, condition, decode
-from core.formats.native import save_recording
-from core.generate import generate, load_pipeline, prompt_encoder
-from core.heads import HeadConfig
+from core.conditioning.conditioning import Conditioning, condition, decode
+from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from tests.single_file import write_single_file
 from tests.small_encoders import noise_recording, small_encoder
 from tests.small_models import small_sd1, small_sdxl

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from core.scores import bootstrap_interval, n_way_accuracy
-from trainer.generation_metrics import (
+from core.scoring.scores import bootstrap_interval, n_way_accuracy
+from trainer.evaluation.generation_metrics import (
     cosine_similarity,
     frechet_distance,
     inception_score,

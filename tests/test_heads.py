@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.heads import Head, HeadConfig
+from core.model.heads import Head, HeadConfig
 
 TEXT = (77, 768)
 

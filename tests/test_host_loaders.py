@@ -6,9 +6,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from tests.comfy_standin import PACK_NAME, STAND_INS, comfy_modules, load_pack
 from tests.small_encoders import noise_recording, small_encoder
 from tests.webui_standin import KINDS, standing_in
@@ -106,9 +106,9 @@ def test_reload_ui_doubles_no_callback_and_leaves_a_foreign_core_alone(webui, de
 def test_the_script_leaves_no_core_behind(webui):
     del sys.modules["core"]
     webui.run_script()
-    assert "phantom-epoc14.safetensors" in [card["name"] for card in webui.ours("host").library().cards()]
+    assert "phantom-epoc14.safetensors" in [card["name"] for card in webui.ours("host.host").library().cards()]
     assert "core" not in sys.modules
-    assert "sd_eeg.core.checkpoint" in sys.modules
+    assert "sd_eeg.core.model.checkpoint" in sys.modules
 
 
 def test_the_start_loads_neither_torch_code_of_ours_nor_a_reader(webui):
@@ -135,7 +135,7 @@ def test_settings_hold_the_folders_and_the_size_of_an_upload(webui):
 
 def test_the_settings_folders_and_size_are_taken_at_once(webui, files, tmp_path):
     webui.callbacks.call("ui_settings")
-    host, opts = webui.ours("host"), webui.shared.opts
+    host, opts = webui.ours("host.host"), webui.shared.opts
     assert host.library().folders[0] == webui.encoders
     assert host.shelf().folders == (webui.recordings,)
     opts.sd_eeg_encoder_folder, opts.sd_eeg_max_upload_mib = str(files), 3
@@ -149,13 +149,13 @@ def test_the_settings_folders_and_size_are_taken_at_once(webui, files, tmp_path)
 def test_the_accordion_gives_what_a_request_is_made_of(webui):
     for is_img2img in (False, True):
         runner, untouched = webui.interface(is_img2img)
-        request = webui.ours("request")
+        request = webui.ours("generation.request")
         ours = runner.script("EEG conditioning")
         assert ours.args_to - ours.args_from == 1 + len(request.FIELDS)
-        defaults = {**request.DEFAULTS, "encoder": webui.ours("host").library().names()[0]}
+        defaults = {**request.DEFAULTS, "encoder": webui.ours("host.host").library().names()[0]}
         assert untouched[ours.args_from :] == [False, *defaults.values()]
-        assert request.from_args(untouched[ours.args_from :], webui.ours("host").shelf()) is None
-        assert set(runner.paste_field_names) == set(webui.ours("infotext").NAMES.values())
+        assert request.from_args(untouched[ours.args_from :], webui.ours("host.host").shelf()) is None
+        assert set(runner.paste_field_names) == set(webui.ours("generation.infotext").NAMES.values())
         assert len(runner.infotext_fields) == 1 + len(request.FIELDS)
         assert all(component in runner.inputs for component, _ in runner.infotext_fields)
     assert webui.reported == []

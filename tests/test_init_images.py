@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.conditioning import decode
-from core.heads import HeadConfig
-from core.init_images import (
+from core.conditioning.conditioning import decode
+from core.conditioning.init_images import (
     INITS,
     as_image,
     check_init,
@@ -17,8 +16,9 @@ from core.init_images import (
     init_pictures,
     of_most,
 )
-from core.selection import select_events, select_times
-from core.spaces import SPACES
+from core.model.heads import HeadConfig
+from core.model.spaces import SPACES
+from core.preprocessing.selection import select_events, select_times
 from tests.small_encoders import noise_recording, small_encoder
 
 SALIENCY = HeadConfig("saliency", "basis", rank=2, shape=(3, 16, 24))

@@ -13,12 +13,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from core.formats.native import save_recording
-from core.formats.readers import READERS
-from core.loading import isolated
-from core.loading.isolated import PROGRAM, read_isolated
-from core.loading.signals import Reader, ReadOptions, Signals
-from core.recording import Event, Recording, load_recording
+from core.formats.contract.signals import Reader, ReadOptions, Signals
+from core.formats.toolboxes.native import save_recording
+from core.loading.isolation import isolated
+from core.loading.isolation.isolated import PROGRAM, read_isolated
+from core.loading.load import load_recording
+from core.loading.readers import READERS
+from core.recording import Event, Recording
 
 LINUX = sys.platform == "linux"
 
@@ -166,10 +167,10 @@ def test_an_isolated_reader_works_where_a_host_renames_the_package(file, monkeyp
     package.__path__ = [str(root)]
     monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry and Path(entry).resolve() != root])
-    formats = importlib.import_module(f"{package.__name__}.core.formats.readers")
-    recording = importlib.import_module(f"{package.__name__}.core.recording")
+    formats = importlib.import_module(f"{package.__name__}.core.loading.readers")
+    loading = importlib.import_module(f"{package.__name__}.core.loading.load")
     monkeypatch.setitem(formats.READERS, "native", replace(formats.READERS["native"], isolated=True))
-    loaded = recording.load_recording(file)
+    loaded = loading.load_recording(file)
     for name in [name for name in sys.modules if name.startswith(f"{package.__name__}.")]:
         del sys.modules[name]
     assert loaded.ch_names == ("O1", "O2")

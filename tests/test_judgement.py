@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.loading.assemble import judged
-from core.loading.signals import ReadOptions, Signals
+from core.formats.contract.signals import ReadOptions, Signals
+from core.loading.load import judged
 from core.recording import Event, describe
 
 NAMES = ["Cz", "Oz", "A1", "A2", "A3", "EXG Channel 0", "COUNTER", "STATUS", "x", "Fp1", "EEG Fp1-REF", "T3", "T7", ""]

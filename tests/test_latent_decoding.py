@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import load_encoder, save_encoder
-from core.prediction import predict
+from core.model.checkpoint import load_encoder, save_encoder
+from core.model.prediction import predict
 from tests.small_trials import CONFIG, class_trials
-from trainer.building import Target
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.cross_validate import auc_figures, encoders_left_out
-from trainer.fitting import fit_encoder
-from trainer.options import TrainOptions
-from trainer.presets import preset_named
+from trainer.targets.target import Target
+from trainer.training.fit import fit_encoder
 
 BENCHMARK = Path(__file__).resolve().parent.parent / "benchmarks" / "latent.py"
 TANGENT = TrainOptions(encoder="tangent", space=("prompts", "sd1.latent"), scaling="none", clip_sd=0.0, average="none",

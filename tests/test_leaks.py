@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.trials import build_trials
-from trainer.leaks import check_leaks, check_prestimulus, shared_information
+from core.preprocessing.trials import build_trials
+from trainer.evaluation.leaks import check_leaks, check_prestimulus, shared_information
 
 
 def trials_of(labels, *, blocks=None, images=None, runs=None, onsets=None):

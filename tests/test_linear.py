@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from core.encoders.linear import Linear, LinearConfig
-from core.encoders.ridge import choose_alpha, fit_ridge
+from core.fitting.ridge import choose_alpha, fit_ridge
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 
@@ -83,7 +83,7 @@ def test_many_targets_are_scored_in_pieces_alike(problem, monkeypatch):
     x, y = (torch.tensor(values) for values in problem)
     groups = torch.arange(len(x)) % 3
     whole = fit_ridge(x, y, ALPHAS), fit_ridge(x, y, ALPHAS, groups)
-    monkeypatch.setattr("core.encoders.ridge.COLUMNS", 2)
+    monkeypatch.setattr("core.fitting.ridge.COLUMNS", 2)
     pieces = fit_ridge(x, y, ALPHAS), fit_ridge(x, y, ALPHAS, groups)
     for a, b in zip(whole, pieces, strict=True):
         assert a.errors == pytest.approx(b.errors)

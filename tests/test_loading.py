@@ -9,10 +9,10 @@ import mne
 import numpy as np
 import pytest
 
-from core.formats import mne_raw
-from core.formats.mne_raw import load_samples, signals_from_raw
-from core.loading.repair import robust_uv
-from core.recording import load_recording
+from core.formats.containers import mne_raw
+from core.formats.containers.mne_raw import load_samples, signals_from_raw
+from core.loading.judgement.gaps_and_amplitudes import robust_uv
+from core.loading.load import load_recording
 
 SFREQ = 128.0
 

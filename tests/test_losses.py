@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.heads import Head, HeadConfig
-from trainer.losses import LOSSES, Objective, info_nce, ssim_loss
+from core.model.heads import Head, HeadConfig
+from trainer.training.losses import LOSSES, Objective, info_nce, ssim_loss
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.backbone_file import read_backbone_header
 from core.encoders.patch_transformer import PatchTransformer, PatchTransformerConfig
+from core.model.backbone_file import read_backbone_header
 from tests.small_trials import CONFIG, FOUR_CLASSES, class_trials
-from trainer import masked
-from trainer.building import build_for
-from trainer.masked import MaskedModel, build_masked, masked_loss, pretrain
-from trainer.options import TrainOptions
-from trainer.splits import split_trials
+from trainer.config.options import TrainOptions
+from trainer.training import masked
+from trainer.training.build import build_for
+from trainer.training.masked import MaskedModel, build_masked, masked_loss, pretrain
+from trainer.training.splits import split_trials
 
 SMALL = ("patch=4", "width=16", "depth=1", "n_heads=2", "dropout=0.0")
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_pretrained_is_refused(tmp_path):
 
 
 def test_the_command_makes_a_backbone_file_that_training_takes(tmp_path):
-    from core.checkpoint import load_encoder
+    from core.model.checkpoint import load_encoder
     from trainer.prepare import prepare
     from trainer.train import parse_options, train
 

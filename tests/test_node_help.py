@@ -34,7 +34,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def sayings() -> list[str]:
     """Every text in the code that a node runs, with … for what is filled in."""
     found = []
-    for path in [*(ROOT / "core").rglob("*.py"), *(ROOT / "comfy_nodes").glob("*.py")]:
+    for path in [*(ROOT / "core").rglob("*.py"), *(ROOT / "comfy_nodes").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.checkpoint import load_encoder
-from core.conditioning import condition
-from core.heads import ONE_TOKEN, Head, HeadConfig
-from core.prediction import encode_ready
+from core.conditioning.conditioning import condition
+from core.model.checkpoint import load_encoder
+from core.model.heads import ONE_TOKEN, Head, HeadConfig
+from core.model.prediction import encode_ready
 from tests.small_models import small_sd1
+from trainer.config.options import TrainOptions
 from trainer.datasets.phantom import PhantomOptions
-from trainer.datasets.store import open_store
-from trainer.options import TrainOptions
 from trainer.prepare import prepare
-from trainer.targets import load_targets, text_states, within_reach
+from trainer.store.store import open_store
+from trainer.targets.frozen_targets import load_targets, text_states, within_reach
 from trainer.train import train
 
 SHAPE = (77, 768)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.recording import load_recording
+from core.loading.load import load_recording
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_errors_name_what_the_user_named(tmp_path: Path, temporary: Path) -> Non
 
 
 def test_bombs_are_stopped_early(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("core.loading.packed.ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr("core.loading.archives.ALWAYS_ALLOWED", 1 << 20)
     bomb = bytes(30 << 20)
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress(bomb))
     zipped(tmp_path / "r.zip", {"r.csv": bomb, "x.md": b"x"})

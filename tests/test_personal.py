@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from core.answers import answer
-from core.checkpoint import load_encoder, save_encoder
-from core.personal import contiguous_folds, fit_personal_encoder, parse_captions
-from core.phantom.brain import BrainConfig, simulate_recording
+from core.conditioning.for_host import answer
+from core.fitting.personal_encoder import contiguous_folds, fit_personal_encoder, parse_captions
+from core.loading.load import load_recording
+from core.model.checkpoint import load_encoder, save_encoder
+from core.model.prediction import encoder_input
+from core.phantom.brain import simulate_recording
+from core.phantom.brain_config import BrainConfig
 from core.phantom.scenes import all_scenes
-from core.recording import Event, load_recording
-from core.retrieval import similarities
-from core.selection import encoder_input, select_events
+from core.preprocessing.selection import select_events
+from core.recording import Event
+from core.scoring.retrieval import similarities
 from tests.small_encoders import noise_recording
 
 SCENES = [all_scenes()[i] for i in (0, 217, 431, 700)]

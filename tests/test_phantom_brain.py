@@ -8,11 +8,14 @@ import scipy.signal
 
 from core.montage import MONTAGES
 from core.phantom.background import background_rms
-from core.phantom.brain import BrainConfig, build_brain, feature_rms, simulate_recording, simulate_rest
+from core.phantom.brain import build_brain, feature_rms, simulate_recording, simulate_rest
+from core.phantom.brain_config import BrainConfig
 from core.phantom.head import leadfield
 from core.phantom.observer import fit_observer
 from core.phantom.scenes import PLACES, Scene, all_scenes, split_scenes
-from core.preprocessing import PreprocessingConfig, cut_windows, prepare_continuous
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.continuous import prepare_continuous
+from core.preprocessing.windows import cut_windows
 
 EPOC = BrainConfig()
 QUIET = replace(EPOC, blinks_per_minute=0, line_uv=0, variability_nam=0, latency_jitter_ms=0)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from core.montage import MONTAGES
-from core.phantom.brain import BrainConfig, simulate_recording, simulate_rest
+from core.phantom.brain import simulate_recording, simulate_rest
+from core.phantom.brain_config import BrainConfig
 from core.phantom.scenes import all_scenes, class_names, scene_from_id, scenes_of_class, split_scenes
-from core.scores import topk_accuracy
+from core.scoring.scores import topk_accuracy
 from trainer.datasets.phantom import PhantomOptions, brain_config, presentations, sessions
-from trainer.phantom_truth import ideal_scores, scenes_named
+from trainer.evaluation.phantom_truth import ideal_scores, scenes_named
 from trainer.prepare import prepare
 
 
@@ -147,8 +148,8 @@ def test_a_dense_cap_can_be_simulated():
 
 
 def test_pictures_of_a_class_store_are_scored_by_the_scenes_that_were_shown(tmp_path):
+    from trainer.config.options import TrainOptions
     from trainer.evaluate import PHANTOM, EvaluateOptions, evaluate
-    from trainer.options import TrainOptions
     from trainer.train import train
 
     options = PhantomOptions(classes=6, train_repeats=2, val_repeats=0, test_repeats=8)

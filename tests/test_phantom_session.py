@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from core.phantom import session
-from core.phantom.brain import BrainConfig, simulate_recording
+from core.phantom.brain import simulate_recording
+from core.phantom.brain_config import BrainConfig
 from core.phantom.scenes import all_scenes, draw, split_scenes
+from core.preprocessing.selection import select_events, select_times
 from core.recording import describe
-from core.selection import select_events, select_times
 
 STAR, RING, CROSS = session.scenes_from_captions(
     "a large red star at the top left\na small blue ring on the right\na small black cross in the middle"

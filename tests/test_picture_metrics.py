@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from trainer.picture_metrics import beside_baselines, mean_picture, pixel_correlation, shuffled_pairs, ssim
+from trainer.evaluation.picture_metrics import beside_baselines, mean_picture, pixel_correlation, shuffled_pairs, ssim
 
 
 @pytest.fixture

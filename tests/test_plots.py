@@ -5,12 +5,13 @@ import sys
 import numpy as np
 import pytest
 
+from core.loading.load import load_recording
 from core.montage import standard_positions
-from core.plots import KINDS, plot, plot_psd, plot_spectrogram, plot_topomap, plot_traces
-from core.power import band_amplitude, power_spectrum
-from core.recording import Event, Recording, load_recording
-from core.scalp_map import _directions, _flat
-from core.selection import raw_windows, select_events, select_times, slide
+from core.plots.plots import KINDS, plot, plot_psd, plot_spectrogram, plot_topomap, plot_traces
+from core.plots.power_spectrum import band_amplitude, power_spectrum
+from core.plots.topomap import _directions, _flat
+from core.preprocessing.selection import raw_windows, select_events, select_times, slide
+from core.recording import Event, Recording
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 
@@ -239,7 +240,7 @@ def test_too_many_windows_are_refused(recording):
 
 
 def test_the_mean_of_a_group_counts_what_was_cut(recording, monkeypatch):
-    import core.plots as module
+    import core.plots.plots as module
 
     titles = []
     monkeypatch.setattr(module, "_draw", lambda kind, recording, title, *_: titles.append(title) or np.zeros((1, 1, 3)))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from trainer import console
-from trainer.datasets import DATASETS, open_store
+from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
 from trainer.prepare import main, parse, prepare, summary
+from trainer.store.store import open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = PhantomOptions(montage="muse-4", train_scenes=5, val_scenes=2, test_scenes=2, scenes_per_run=30)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.formats.native import save_recording
-from core.loading.signals import ReadOptions
+from core.formats.contract.signals import ReadOptions
+from core.formats.toolboxes.native import save_recording
 from core.recording import Recording
 from tests.recording_folders import SFREQ, recording, write_runs
 from trainer import console
@@ -221,7 +221,7 @@ def test_every_read_option_has_a_flag_in_every_command(command, capsys):
 
 
 def test_channels_may_be_a_file_names_or_pairs(tmp_path):
-    from trainer.reading import ReadingOptions, read_arguments
+    from trainer.config.reading_options import ReadingOptions, read_arguments
 
     assert read_arguments(ReadingOptions(channels="map.json"))["channels"] == "map.json"
     assert read_arguments(ReadingOptions(channels="Fp1,Fp2"))["channels"] == ["Fp1", "Fp2"]

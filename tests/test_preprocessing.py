@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from core.loading.load import load_recording
 from core.montage import MONTAGES
-from core.normaliser import Normaliser, shrunk_covariances
-from core.preprocessing import (
-    PreprocessingConfig,
-    cut_windows,
-    fit_normaliser,
-    normalise,
-    prepare_continuous,
-    windows_of,
-)
-from core.recording import Event, Recording, load_recording
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.continuous import prepare_continuous, windows_of
+from core.preprocessing.normaliser import Normaliser, fit_normaliser, normalise, shrunk_covariances
+from core.preprocessing.windows import cut_windows
+from core.recording import Event, Recording
 
 EPOC = MONTAGES["epoc-14"]
 UNFITTED = Normaliser(np.zeros(14, np.float32), np.ones(14, np.float32))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.small_encoders import small_encoder
-from trainer.probes import cluster_accuracy, features, linear_probe, neighbour_accuracy, probe_scores, unit
+from trainer.training.probes import cluster_accuracy, features, linear_probe, neighbour_accuracy, probe_scores, unit
 
 
 def clouds(spread, n_classes=5, each=20, width=12, seed=0):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from core.loading.load import load_recording
 from core.loading.options import NAMES, options_from_text
-from core.recording import load_recording
 
 
 def test_a_line_says_everything_that_load_recording_takes() -> None:

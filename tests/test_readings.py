@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from core.conditioning import decode
-from core.heads import HeadConfig
-from core.readings import read_windows
-from core.selection import select_events, select_times
+from core.conditioning.conditioning import decode
+from core.conditioning.nearest_concepts import read_windows
+from core.model.heads import HeadConfig
+from core.preprocessing.selection import select_events, select_times
 from tests.small_encoders import noise_recording, small_encoder
 
 NAMES = ("a dog", "a cat", "a house", "a tree", "a cup", "a car", "a boat")

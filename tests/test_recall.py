@@ -1,8 +1,8 @@
 import torch
 
-from core.checkpoint import load_encoder, save_encoder
-from core.conditioning import condition
-from core.heads import Head, HeadConfig
+from core.conditioning.conditioning import condition
+from core.model.checkpoint import load_encoder, save_encoder
+from core.model.heads import Head, HeadConfig
 from tests.small_encoders import small_encoder
 
 

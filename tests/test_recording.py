@@ -7,9 +7,11 @@ import mne
 import numpy as np
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.loading.mne_recording import from_mne, to_mne
 from core.montage import MONTAGES, standard_positions
-from core.recording import Event, Recording, describe, load_recording
+from core.recording import Event, Recording, describe
 
 
 def a_recording(n_times: int = 1280, **changes) -> Recording:
@@ -70,9 +72,9 @@ def test_pick_takes_any_spelling_and_lists_what_is_missing() -> None:
 
 def test_mne_and_back_keeps_everything() -> None:
     recording = a_recording()
-    raw = recording.to_mne()
+    raw = to_mne(recording)
     assert raw.get_channel_types() == ["eeg"] * 14
-    back = Recording.from_mne(raw, {"file": "y"})
+    back = from_mne(raw, {"file": "y"})
     np.testing.assert_allclose(back.data, recording.data, rtol=1e-6)
     assert (back.sfreq, back.ch_names, back.segments) == (128.0, recording.ch_names, recording.segments)
     assert [(e.onset, e.duration, e.label) for e in back.events] == [(1.0, 0.5, "face"), (2.5, 0.0, "2")]
@@ -83,7 +85,7 @@ def test_mne_and_back_keeps_everything() -> None:
 def test_from_mne_without_eeg_is_an_error() -> None:
     raw = mne.io.RawArray(np.zeros((1, 100)), mne.create_info(["x"], 100.0, "misc"), verbose="ERROR")
     with pytest.raises(ValueError, match="no EEG channels"):
-        Recording.from_mne(raw)
+        from_mne(raw)
 
 
 def test_own_form_comes_back_bit_for_bit(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from core.recording import Recording
 from tests.recording_folders import SFREQ, random_labels, recording, write_runs
 from trainer import console
-from trainer.before_onset import seconds_before, windows_before
 from trainer.datasets.recordings import RecordingsOptions
-from trainer.decodability import decode_labels
-from trainer.line_noise import excerpt, line_noise
 from trainer.prepare import main, prepare, quality
-from trainer.quality_text import rate_text
+from trainer.quality.decodability import decode_labels
+from trainer.quality.line_noise import excerpt, line_noise
+from trainer.quality.prestimulus_windows import seconds_before, windows_before
+from trainer.quality.quality_text import rate_text
 
 
 def measured(source: Path, out: Path, **options) -> tuple[str, dict]:
@@ -147,7 +147,7 @@ def test_nothing_from_after_the_onset_is_in_the_window_before_it():
 
 
 def preprocessing_of(one: Recording):
-    from core.preprocessing import PreprocessingConfig
+    from core.preprocessing.config import PreprocessingConfig
 
     return PreprocessingConfig(ch_names=one.ch_names, sfreq=one.sfreq, tmin=0.0, tmax=0.8, l_freq=1.0, h_freq=30.0)
 
@@ -207,8 +207,8 @@ def test_noise_decodes_at_chance_and_says_with_what_certainty():
 
 
 def test_the_area_is_that_of_the_curve():
-    from core.scores import roc_auc
-    from trainer.decodability import _auc, _ranks
+    from core.scoring.scores import roc_auc
+    from trainer.quality.decodability import _auc, _ranks
 
     rng = np.random.default_rng(3)
     score, truth = np.round(rng.standard_normal(60), 1), rng.integers(0, 2, 60)

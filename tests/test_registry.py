@@ -15,7 +15,7 @@ from tests import comfy_standin
 ROOT = comfy_standin.ROOT
 NEEDED = [
     "__init__.py", "install.py", "requirements.txt", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE",
-    "comfy_nodes/nodes_conditioning.py", "core/answers.py", "core/formats/edf.py", "trainer/demo.py",
+    "comfy_nodes/nodes_conditioning.py", "core/conditioning/for_host.py", "core/formats/lab/edf.py", "trainer/demo.py",
     "web/js/sd_eeg_upload.js", "web/docs/SDEEG_Encode.md", "web/docs/assets/encode.png",
     "locales/en/nodeDefs.json", "locales/zh/nodeDefs.json", "locales/ja/main.json", "locales/ko/main.json",
     "assets/encoders/n170-subject1.safetensors", "assets/phantom/phantom.json", "assets/icon.png",

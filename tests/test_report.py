@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from tests.html_reader import Reader
-from trainer import report as report_module
-from trainer.leaks import Check
-from trainer.report import plain, write_report
-from trainer.report_charts import attribute_bars, confusion_table, nice_ticks, number, training_curve
+from trainer.evaluation.leaks import Check
+from trainer.reports import run_report as report_module
+from trainer.reports.charts import attribute_bars, confusion_table, nice_ticks, number, training_curve
+from trainer.reports.run_report import plain, write_report
 
 PASSED = Check("test pictures", True, 0.0, "None of the 5 test pictures was shown in training.")
 FAILED = Check("class against recording block", False, 1.0, "Class = recording block: nested.")

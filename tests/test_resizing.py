@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.resizing import RESIZES, resize, wanted_size
+from core.conditioning.resizing import RESIZES, resize, wanted_size
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.retrieval import nearest, ranks, similarities
-from core.scores import truth_ranks
+from core.scoring.retrieval import nearest, ranks, similarities
+from core.scoring.scores import truth_ranks
 
 
 def test_similarity_is_the_cosine():

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.formats.native import save_recording
-from core.recording import Event, Recording, load_recording
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.recording import Event, Recording
 
 # derandomize: the same examples on every machine; no database: nothing is written beside the tests
 FEW = settings(

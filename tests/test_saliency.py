@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from core.checkpoint import load_encoder, save_encoder
-from core.closed_form import fit_closed_form
-from core.conditioning import condition
-from core.heads import Head, HeadConfig
-from core.init_images import init_picture
-from core.saliency import Generator, ProjectionDiscriminator
-from core.selection import select_events
+from core.conditioning.conditioning import condition
+from core.conditioning.init_images import init_picture
+from core.fitting.closed_form import fit_closed_form
+from core.model.checkpoint import load_encoder, save_encoder
+from core.model.heads import Head, HeadConfig
+from core.model.picture_generator import Generator, ProjectionDiscriminator
+from core.preprocessing.selection import select_events
 from tests.small_encoders import noise_recording, small_encoder
 
 PICTURE = HeadConfig("saliency", "generator", shape=(3, 64, 64), channels=4)

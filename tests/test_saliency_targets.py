@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from core.phantom.scenes import PLACES, Scene, draw
-from trainer.saliency_targets import saliency_target, spectral_residual
-from trainer.targets import load_targets
+from trainer.targets.frozen_targets import load_targets
+from trainer.targets.saliency_targets import saliency_target, spectral_residual
 
 PLACE_MIDDLE = {name: (32 + 14.5 * across, 32 + 14.5 * down) for name, (across, down) in PLACES.items()}
 

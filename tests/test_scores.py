@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from core.scores import (
+from core.scoring.scores import (
     bootstrap_interval,
     bootstrap_statistic,
     calibration_error,

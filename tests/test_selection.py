@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from core.normaliser import Normaliser
-from core.preprocessing import PreprocessingConfig, windows_of
-from core.recording import Event, Recording, load_recording
-from core.selection import (
+from core.loading.load import load_recording
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.continuous import windows_of
+from core.preprocessing.normaliser import Normaliser
+from core.preprocessing.selection import (
     Selection,
     cut_raw,
     parse_places,
@@ -17,6 +18,7 @@ from core.selection import (
     selected_eeg,
     slide,
 )
+from core.recording import Event, Recording
 
 NAMES = ("AF7", "AF8", "TP9", "TP10")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.spectrogram import Spectrogram, SpectrogramConfig, resize_weights
-from core.viridis import viridis
+from core.model.spectrogram import Spectrogram, SpectrogramConfig, resize_weights
+from core.model.viridis import viridis
 
 
 def png_picture(signal, rate=125.0):
@@ -189,7 +189,7 @@ def test_gradients_are_those_of_finite_differences(kind):
 def test_the_number_of_signals_in_a_chunk_changes_nothing(monkeypatch):
     eeg, module = 2e-5 * torch.randn(3, 5, 128), Spectrogram(SpectrogramConfig())
     whole = module(eeg)
-    monkeypatch.setattr("core.spectrogram.CHUNK", 4)
+    monkeypatch.setattr("core.model.spectrogram.CHUNK", 4)
     torch.testing.assert_close(module(eeg), whole, rtol=0, atol=1e-6)
 
 

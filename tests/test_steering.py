@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from core.blending import pad_tokens
-from core.steering import MODES, check_steering, steer
+from core.conditioning.blending import MODES, check_steering, pad_tokens, steer
 
 HALVES = (torch.float16, torch.bfloat16)
 

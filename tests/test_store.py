@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.preprocessing import PreprocessingConfig
+from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
-from trainer.datasets import Session, open_store, select_lazily, write_store
+from trainer.store.dataset import Session
+from trainer.store.store import open_store, select_lazily, write_store
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("TP9", "AF7", "AF8", "TP10")
@@ -127,7 +128,7 @@ def test_a_subset_stays_on_disk(tmp_path):
 
 def test_opening_reads_no_windows(tmp_path, monkeypatch):
     make(tmp_path / "store")
-    from trainer.datasets import lazy_windows
+    from trainer.store import lazy_windows
 
     opened = []
     monkeypatch.setattr(

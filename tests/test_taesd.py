@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.taesd import DECODER, ENCODER, is_taesd, load_taesd
-from trainer.latents import load_autoencoder, to_latents, to_pictures
-from trainer.targets import load_targets
+from core.conditioning.taesd import DECODER, ENCODER, is_taesd, load_taesd
+from trainer.targets.frozen_targets import load_targets
+from trainer.targets.latents import load_autoencoder, to_latents, to_pictures
 
 DATA = os.environ.get("SD_EEG_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SD_EEG_DATA is not set: no real TAESD here")
@@ -116,8 +116,8 @@ def test_pictures_of_several_sizes_need_a_size(folder, tmp_path):
 
 @needs_data
 def test_the_real_taesd_gives_photographs_back_and_latents_in_the_samplers_scale():
-    from trainer.saliency_targets import as_tensor, resized
-    from trainer.targets import load_picture
+    from trainer.targets.frozen_targets import load_picture
+    from trainer.targets.saliency_targets import as_tensor, resized
 
     data = Path(str(DATA))
     photos = data / "images" / "cats_dogs_cc0"

@@ -4,7 +4,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from core.phantom.scenes import all_scenes
 from tests.small_models import small_sd1, small_sdxl
-from trainer.targets import load_targets
+from trainer.targets.frozen_targets import load_targets
 
 SCENES = all_scenes()[:3]
 CAPTIONS = [scene.caption for scene in SCENES]
@@ -17,7 +17,7 @@ def sd1(tmp_path_factory):
 
 
 def test_sd1_targets_are_the_pipelines_own_prompt_embeddings(sd1, tmp_path):
-    from core.generate import load_pipeline, prompt_encoder
+    from core.conditioning.diffusers_pipeline import load_pipeline, prompt_encoder
 
     targets, shape = load_targets("sd1.text", sd1, CAPTIONS, cache=tmp_path)
     context, _ = prompt_encoder(load_pipeline(sd1))(CAPTIONS)
@@ -26,7 +26,7 @@ def test_sd1_targets_are_the_pipelines_own_prompt_embeddings(sd1, tmp_path):
 
 
 def test_sdxl_targets_are_the_pipelines_context_and_pooled_vector(tmp_path):
-    from core.generate import load_pipeline, prompt_encoder
+    from core.conditioning.diffusers_pipeline import load_pipeline, prompt_encoder
 
     folder = small_sdxl(tmp_path)
     targets, shape = load_targets("sdxl.text", str(folder), CAPTIONS, cache=tmp_path / "cache")
@@ -38,7 +38,7 @@ def test_sdxl_targets_are_the_pipelines_context_and_pooled_vector(tmp_path):
 
 def test_targets_are_computed_once(sd1, tmp_path, monkeypatch):
     first, _ = load_targets("sd1.text", sd1, CAPTIONS, cache=tmp_path)
-    monkeypatch.setattr("trainer.targets.text_states", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr("trainer.targets.frozen_targets.text_states", lambda *arguments: pytest.fail("computed again"))
     again, _ = load_targets("sd1.text", sd1, CAPTIONS, cache=tmp_path)
     assert torch.equal(first, again)
 

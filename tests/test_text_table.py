@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.formats.text_table import delimiter_of, first_lines, read_text_table, split_names, unix_seconds
+from core.formats.containers.text_table import delimiter_of, first_lines, read_text_table, split_names, unix_seconds
 
 
 def table(path: Path, text: str | bytes, **kw):

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.loading.signals import Signals
-from core.loading.timing import onsets_of, rate_of_steps, read_clock, settle_rate, usual_rate
+from core.formats.contract.clock import onsets_of, rate_of_steps, read_clock, usual_rate
+from core.formats.contract.signals import Signals
+from core.loading.judgement.rate import settle_rate
 from core.recording import Event
 
 FILE = Path("r.csv")

@@ -12,21 +12,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.checkpoint import load_encoder, save_encoder
-from core.heads import HeadConfig
-from core.preprocessing import Normaliser
+from core.model.checkpoint import load_encoder, save_encoder
+from core.model.heads import HeadConfig
+from core.preprocessing.normaliser import Normaliser
 from tests.small_encoders import small_encoder
 from tests.small_models import small_sd1
-from trainer.batches import Batches
+from trainer.config.options import TrainOptions
+from trainer.config.presets import PRESETS
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
-from trainer.datasets.store import open_store, write_store
-from trainer.loop import Training, learning_rate, parameter_groups
-from trainer.losses import Objective
-from trainer.options import TrainOptions
-from trainer.presets import PRESETS
-from trainer.splits import split_hash, split_trials
+from trainer.store.store import open_store, write_store
 from trainer.train import parse_options, train
+from trainer.training.batches import Batches
+from trainer.training.loop import Training, parameter_groups
+from trainer.training.losses import Objective
+from trainer.training.splits import split_hash, split_trials
+from trainer.training.stage_state import learning_rate
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = PhantomOptions(train_scenes=40, val_scenes=12, test_scenes=12, train_repeats=2, val_repeats=2, test_repeats=2)
@@ -98,8 +99,9 @@ def test_a_run_leaves_options_metrics_logs_and_an_encoder(options):
 
 
 def test_validation_changes_no_batch_norm_statistic_and_uses_no_dropout(options, store):
-    from trainer.building import build_for, trial_targets
-    from trainer.loop import evaluate_loss
+    from trainer.targets.target import trial_targets
+    from trainer.training.build import build_for
+    from trainer.training.loop import evaluate_loss
 
     trials = open_store(store).trials()
     parts = split_trials(trials, options)
@@ -116,8 +118,8 @@ def test_validation_changes_no_batch_norm_statistic_and_uses_no_dropout(options,
 
 def test_the_test_split_never_reaches_the_training(options, store, clip):
     """Garbage in the test trials changes nothing in the encoder."""
-    from trainer.building import trial_targets
-    from trainer.fitting import fit_encoder
+    from trainer.targets.target import trial_targets
+    from trainer.training.fit import fit_encoder
 
     trials = open_store(store).trials()
     parts = split_trials(trials, options)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.trials import build_trials
+from core.preprocessing.trials import build_trials
 
 
 def rows_of(images, **more):

@@ -6,8 +6,8 @@ import mne
 import numpy as np
 import pytest
 
-from core.loading.units import VOLTS, canonical_unit
-from core.recording import load_recording
+from core.formats.contract.units import VOLTS, canonical_unit
+from core.loading.load import load_recording
 from tests.test_formats import volts, write_edf
 
 # as they stand in the wild; MNE scales the first five of these only

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from tests.small_encoders import noise_recording
 from tests.webui_standin import standing_in, write_encoders
 
@@ -37,23 +37,23 @@ def test_it_is_off_and_its_values_are_a_requests_defaults(host, is_img2img):
     runner, values = host.interface(is_img2img)
     script = runner.script("EEG conditioning")
     mine = values[script.args_from : script.args_to]
-    request = host.ours("request")
+    request = host.ours("generation.request")
     assert mine[0] is False
     found = dict(zip(request.FIELDS, mine[1:], strict=True))
-    assert found.pop("encoder") in host.ours("host").library().names()
+    assert found.pop("encoder") in host.ours("host.host").library().names()
     assert found == {name: value for name, value in request.DEFAULTS.items() if name != "encoder"}
-    assert request.from_args(mine, host.ours("host").shelf()) is None
+    assert request.from_args(mine, host.ours("host.host").shelf()) is None
 
 
 def test_every_field_is_pasted_from_a_picture(host):
     runner, _ = host.interface(False)
     script = runner.script("EEG conditioning")
-    assert len(script.infotext_fields) == 1 + len(host.ours("request").FIELDS)
-    assert set(script.paste_field_names) == set(host.ours("infotext").NAMES.values())
+    assert len(script.infotext_fields) == 1 + len(host.ours("generation.request").FIELDS)
+    assert set(script.paste_field_names) == set(host.ours("generation.infotext").NAMES.values())
 
 
 def test_an_upload_becomes_a_reference_that_says_what_was_read(host, tmp_path):
-    fields, shelf = host.ours("fields"), host.ours("host").shelf()
+    fields, shelf = host.ours("generation.fields"), host.ours("host.host").shelf()
     status, reference = fields.kept(shelf, uploaded(host, tmp_path))
     assert status == ""
     assert reference.startswith("sha256:")
@@ -63,7 +63,7 @@ def test_an_upload_becomes_a_reference_that_says_what_was_read(host, tmp_path):
 
 
 def test_a_corrupt_upload_says_so_and_changes_nothing_else(host, tmp_path):
-    fields, shelf = host.ours("fields"), host.ours("host").shelf()
+    fields, shelf = host.ours("generation.fields"), host.ours("host.host").shelf()
     _, reference = fields.kept(shelf, uploaded(host, tmp_path, "broken.edf", b"0       " + b"x" * 300))
     said, labels = fields.described(shelf, reference, "from the file", "")
     assert 'role="alert"' in said
@@ -73,17 +73,17 @@ def test_a_corrupt_upload_says_so_and_changes_nothing_else(host, tmp_path):
 
 
 def test_a_file_that_was_not_uploaded_is_refused(host, tmp_path):
-    fields = host.ours("fields")
+    fields = host.ours("generation.fields")
     outside = tmp_path / "secret.edf"
     outside.write_bytes(b"0       ")
-    said, _ = fields.kept(host.ours("host").shelf(), [SimpleNamespace(name=str(outside), orig_name="secret.edf")])
+    said, _ = fields.kept(host.ours("host.host").shelf(), [SimpleNamespace(name=str(outside), orig_name="secret.edf")])
     assert "no uploaded file" in said
 
 
 def test_folders_and_limits_changed_in_the_settings_act_at_once(host, tmp_path):
-    sources = host.ours("host_sources").HostSources()
+    sources = host.ours("generation.host_sources").HostSources()
     assert sources.library.folders[0] == host.encoders
-    settings = host.ours("host")
+    settings = host.ours("host.host")
     setattr(host.shared.opts, settings.FOLDER_OPTION, str(tmp_path / "elsewhere"))
     setattr(host.shared.opts, settings.RECORDINGS_OPTION, str(tmp_path / "recordings"))
     setattr(host.shared.opts, settings.SIZE_OPTION, 3)
@@ -94,7 +94,7 @@ def test_folders_and_limits_changed_in_the_settings_act_at_once(host, tmp_path):
 
 def test_what_the_tab_sends_fills_the_fields_it_names_and_switches_the_accordion_on(host):
     host.interface(False)
-    send, request = host.ours("send"), host.ours("request")
+    send, request = host.ours("tab.send"), host.ours("generation.request")
     values = send.spread(json.dumps({"recording": "sha256:0123456789", "which": "3"}))
     found = dict(zip(("enabled", *request.FIELDS), values, strict=True))
     assert (found["enabled"], found["recording"], found["which"]) == (True, "sha256:0123456789", "3")

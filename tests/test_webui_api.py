@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.formats.native import save_recording
-from core.readings import read_windows
-from core.selection import select_events
+from core.conditioning.nearest_concepts import read_windows
+from core.formats.toolboxes.native import save_recording
+from core.preprocessing.selection import select_events
 from tests.small_encoders import CHANNELS, noise_recording
 from tests.webui_standin import encoder, standing_in, write_encoders
 

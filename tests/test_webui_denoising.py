@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from core.answers import answer
-from core.blending import pad_tokens
-from core.confidence import confidence_share
-from core.formats.native import save_recording
-from core.selection import select_events
-from core.steering import steer
+from core.conditioning.blending import pad_tokens, steer
+from core.conditioning.for_host import answer
+from core.formats.toolboxes.native import save_recording
+from core.model.confidence import confidence_share
+from core.preprocessing.selection import select_events
 from tests.small_encoders import noise_recording
 from tests.webui_processing import Model, SdConditioning
 from tests.webui_standin import encoder, standing_in, write_encoders
@@ -72,7 +71,7 @@ def pixels(processed) -> list[bytes]:
 
 def test_a_job_without_eeg_is_the_hosts_own(host):
     ours = pixels(host.draw(batch_size=2))
-    host.callbacks.remove_callbacks_for_function(host.ours("denoising").on_cfg_denoiser)
+    host.callbacks.remove_callbacks_for_function(host.ours("generation.denoising").on_cfg_denoiser)
     assert pixels(host.draw(batch_size=2)) == ours
     assert pixels(host.draw(asked(enabled=False), batch_size=2)) == ours
 

@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from core.recording import Event
 from tests.small_encoders import noise_recording
 from tests.webui_standin import ENCODERS, extension, standing_in, write_encoders
 
-request, infotext = extension("request"), extension("infotext")
+request, infotext = extension("generation.request"), extension("generation.infotext")
 LETTERS = " abcXYZ019.,:;-+_/\\'\"()[]{}<>\n\t|&%$#@!?äßλ猫"
 
 

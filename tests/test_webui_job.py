@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from core.formats.native import save_recording
-from core.init_images import init_picture
-from core.selection import select_events
+from core.conditioning.init_images import init_picture
+from core.formats.toolboxes.native import save_recording
+from core.preprocessing.selection import select_events
 from tests.small_encoders import noise_recording
 from tests.webui_processing import Model
 from tests.webui_standin import Script, encoder, standing_in, write_encoders
@@ -116,7 +116,7 @@ def test_a_failure_inside_the_samplers_hook_ends_the_job(host, monkeypatch, job,
         raise error
 
     plain = pixels(host.draw(**job))
-    monkeypatch.setattr(host.ours("denoising"), "steered", fail)
+    monkeypatch.setattr(host.ours("generation.denoising"), "steered", fail)
     with pytest.raises(ValueError, match=words):
         host.draw(asked(), **job)
     assert len([one for one in host.processing.seen if one.step == 0]) <= 3  # stopped at once, not after all steps
@@ -127,7 +127,7 @@ def test_a_failure_inside_the_samplers_hook_ends_the_job(host, monkeypatch, job,
 
 
 def test_a_failure_in_the_second_pass_ends_the_job(host, monkeypatch):
-    denoising = host.ours("denoising")
+    denoising = host.ours("generation.denoising")
     steered = denoising.steered
 
     def fail_later(cond, *args):
@@ -153,7 +153,7 @@ def test_the_words_reach_the_job_where_the_interrupted_sampler_itself_fails(host
         raise TypeError("NoneType has no attribute shape")
 
     monkeypatch.setattr(kind, "sample", broken)
-    monkeypatch.setattr(host.ours("denoising"), "steered", fail)
+    monkeypatch.setattr(host.ours("generation.denoising"), "steered", fail)
     with pytest.raises(ValueError, match="the true reason"):
         host.draw(asked())
 
@@ -340,6 +340,6 @@ def test_a_failure_while_the_init_image_is_made_ends_the_job(with_pictures, monk
     def fail(*args, **kwargs):
         raise RuntimeError("the VAE is not loaded")
 
-    monkeypatch.setattr(with_pictures.ours("job"), "decode_latent", fail)
+    monkeypatch.setattr(with_pictures.ours("generation.job"), "decode_latent", fail)
     with pytest.raises(ValueError, match=r"^EEG conditioning: RuntimeError: the VAE is not loaded"):
         with_pictures.draw(asked("pictures", init="latent"), img2img=True, init_images=[GREY])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.webui_standin import extension
 
-jobs = extension("jobs")
+jobs = extension("tab.jobs")
 PATIENCE_S = 20
 
 

@@ -5,13 +5,13 @@ import os
 
 import pytest
 
-from core.checkpoint import load_encoder, save_encoder
 from core.files import sha256_of
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import load_encoder, save_encoder
 from tests.small_encoders import noise_recording
 from tests.webui_standin import encoder, extension, standing_in, write_encoders
 
-library_module = extension("library")
+library_module = extension("folders.library")
 Library = library_module.Library
 
 

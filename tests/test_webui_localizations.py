@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from core.readings import Reading
-from core.selection import in_seconds
+from core.conditioning.nearest_concepts import Reading
+from core.preprocessing.selection import in_seconds
 from tests.test_locales import ENGLISH, SIMULATED
 from tests.test_locales import read as read_locale
 from tests.webui_standin import ROOT, Host, standing_in, tool_button
@@ -111,13 +111,13 @@ def texts_of(component: dict[str, Any]) -> Iterator[str]:
 
 def made_later(host: Host) -> Iterator[str]:
     """What always stands in the HTML that is made while the tab is used."""
-    cards = host.ours("tab_library").cards_table(host.ours("host").library())
+    cards = host.ours("tab.tab_library").cards_table(host.ours("host.host").library())
     yield from TextNodes(cards.partition("<tbody>")[0]).found
-    described = host.ours("tab_recording").described("simulated")
+    described = host.ours("tab.tab_recording").described("simulated")
     yield from re.findall(r'class="sd-eeg-simulated">([^<]+)<', cards + described)
     reading = Reading("a label", 1.0, 1, (), None, None)
     for space in ("prompts", "clip.image"):
-        yield from TextNodes(host.ours("tab_decode").readings_table([reading], space)).found
+        yield from TextNodes(host.ours("tab.tab_decode").readings_table([reading], space)).found
 
 
 def translatable(text: str) -> bool:

@@ -11,12 +11,12 @@ import numpy as np
 import pybv
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from core.recording import describe
 from tests.small_encoders import CHANNELS, noise_recording
 from tests.webui_standin import extension
 
-recordings = extension("recordings")
+recordings = extension("folders.recordings")
 Shelf = recordings.Shelf
 
 

@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 
-from core.formats.native import save_recording
-from core.selection import parse_times
+from core.formats.toolboxes.native import save_recording
+from core.preprocessing.selection import parse_times
 from tests.small_encoders import noise_recording
 from tests.webui_standin import extension
 
-request, recordings = extension("request"), extension("recordings")
+request, recordings = extension("generation.request"), extension("folders.recordings")
 EegRequest, from_args, from_mapping = request.EegRequest, request.from_args, request.from_mapping
 FULL = {
     "recording": "a.edf", "encoder": "e.safetensors", "choose": "times", "label": "face", "which": "0, 2",

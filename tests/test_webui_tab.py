@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
-from core.recording import Event, load_recording
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
+from core.recording import Event
 from tests.host_comfyui.recordings import write_edf
 from tests.small_encoders import noise_recording, small_encoder
 from tests.webui_standin import ROOT, extension
@@ -192,14 +193,14 @@ def build(place):
     """Build the tab inside a running loop: outside of one gradio opens some that it never closes."""
 
     async def inside():
-        return extension("tab").build_tab(place)
+        return extension("tab.tab").build_tab(place)
 
     return asyncio.run(inside())
 
 
 @pytest.fixture(params=["in a host", "on its own"])
 def tab(request, sources):
-    tab = extension("tab")
+    tab = extension("tab.tab")
     sent = []
 
     def send(button, name, text):
@@ -228,13 +229,13 @@ def test_building_reads_no_encoder_and_no_recording(sources, folders, monkeypatc
     monkeypatch.setattr(type(sources.library), "load", never)
     monkeypatch.setattr(type(sources.library), "cards", never)
     monkeypatch.setattr(type(sources.shelf), "names", never)
-    build(extension("tab").Place(sources, lambda: None, lambda *_: None, None))
+    build(extension("tab.tab").Place(sources, lambda: None, lambda *_: None, None))
 
 
 def test_the_style_sheet_knows_the_classes_that_are_used():
     css = (ROOT / "style.css").read_text()
     used = set()
-    for path in (ROOT / "webui_extension").glob("*.py"):
+    for path in (ROOT / "webui_extension").rglob("*.py"):
         used |= set(re.findall(r"\bsd-eeg-[a-z]+\b", path.read_text()))
     used -= {"sd-eeg-recordings"}  # a folder
     assert used <= set(re.findall(r"\.(sd-eeg-[a-z]+)", css))

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from core.personal import ARCHITECTURES
-from core.phantom.brain import BrainConfig
-from core.plots import KINDS
+from core.fitting.personal_encoder import ARCHITECTURES
+from core.phantom.brain_config import BrainConfig
+from core.plots.plots import KINDS
 from tests.host_comfyui.recordings import write_edf
 from tests.webui_standin import extension
 from tests.webui_tab import PHANTOM, RING, SAME, STAR, asked, grey, last, panel, refused, simulated, sitting, unchanged
@@ -61,7 +61,7 @@ def test_what_is_sent_to_the_host_names_recording_windows_and_encoder_only(sourc
         "recording": reference, "units": SAME, "reading": "", "encoder": PHANTOM, "choose": "events",
         "label": "", "which": "", "average": "per label", "times": "",
     }  # fmt: skip
-    assert extension("request").from_mapping(json.loads(text), sources.shelf).recording == reference
+    assert extension("generation.request").from_mapping(json.loads(text), sources.shelf).recording == reference
 
 
 def test_what_cannot_be_sent_is_said_and_nothing_is_sent(sources):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.checkpoint import load_encoder
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import load_encoder
 from core.phantom import session
 from tests.small_encoders import noise_recording
 from tests.webui_standin import extension
@@ -44,7 +44,7 @@ def test_an_encoder_is_fitted_scored_saved_and_chosen(sources, folders):
 
 def test_a_cancelled_training_leaves_no_file(sources, folders, monkeypatch):
     before = sorted(folders.encoders.iterdir())
-    jobs = extension("jobs")
+    jobs = extension("tab.jobs")
     monkeypatch.setattr(jobs, "POLL_S", 0.001)
     events = training(sources, sitting(sources))
     _, job_id, *_ = next(events)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from tests.small_encoders import noise_recording
 from tests.webui_standin import standing_in, write_encoders
 
@@ -128,7 +128,7 @@ def test_the_axes_change_nothing_where_the_eeg_is_off(host):
 
 
 def test_the_encoder_axis_offers_what_there_is(host):
-    assert axes(host)["Encoder"].choices() == host.ours("host").library().names()
+    assert axes(host)["Encoder"].choices() == host.ours("host.host").library().names()
     write_encoders(host.encoders, "xl")
     assert "xl.safetensors" in axes(host)["Encoder"].choices()
-    assert axes(host)["Mode"].choices() == list(host.ours("request").MODES)
+    assert axes(host)["Mode"].choices() == list(host.ours("generation.request").MODES)

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from core.checkpoint import save_encoder
-from core.heads import HeadConfig
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from tests import webui_processing
 from tests.small_encoders import small_encoder
 
@@ -366,7 +366,7 @@ class Host:
         """
         if is_img2img not in self.runners:
             made = ScriptRunner(self.scripts, is_img2img)
-            untouched = [False, *self.ours("request").DEFAULTS.values()]
+            untouched = [False, *self.ours("generation.request").DEFAULTS.values()]
             for script in made.alwayson_scripts:
                 script.name, script.args_from, script.args_to = script.title().lower(), 1, 1 + len(untouched)
             self.runners[is_img2img] = made, [0, *untouched]

@@ -19,16 +19,15 @@ if __name__ == "__main__":
 
 import tyro
 
-from trainer.ablation_arms import arms_of, check_levels, chosen_windows, draw_arm
-from trainer.ablation_choice import Eyes, choose_denoise, truth_of
-from trainer.ablation_options import AblationOptions
-from trainer.ablation_report import TITLE, ablation_sections, differences, picture_grid, text_table, verdict
-from trainer.ablation_scores import n_way_of, score_pictures
-from trainer.classifiers import JUDGE, load_classifier
+from core.files import PHANTOM
+from trainer.ablations.arms import arms_of, check_levels, chosen_windows, draw_arm
+from trainer.ablations.choice import Eyes, choose_denoise, truth_of
+from trainer.ablations.options import AblationOptions
+from trainer.ablations.scores import n_way_of, score_pictures
+from trainer.ablations.tables import TITLE, ablation_sections, differences, picture_grid, text_table, verdict
 from trainer.console import run
-from trainer.evaluation import Evaluated, decoding_report, open_run, provenance_section
-
-PHANTOM = Path(__file__).resolve().parent.parent / "assets" / "phantom"
+from trainer.evaluation.decoding_report import Evaluated, decoding_report, open_run, provenance_section
+from trainer.evaluation.picture_classifiers import JUDGE, load_classifier
 
 
 def ablate(options: AblationOptions) -> dict:
@@ -36,9 +35,9 @@ def ablate(options: AblationOptions) -> dict:
 
     Raises ValueError where the encoder has no pixel or no sample level, or model, classifier or pictures are missing.
     """
-    from core.generate import load_pipeline
-    from trainer.leaks import check_leaks
-    from trainer.report import write_report
+    from core.conditioning.diffusers_pipeline import load_pipeline
+    from trainer.evaluation.leaks import check_leaks
+    from trainer.reports.run_report import write_report
 
     evaluated = open_run(options.run, options.data)
     check_levels(evaluated.encoder, options.init)

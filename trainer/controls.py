@@ -19,16 +19,16 @@ if __name__ == "__main__":
 import numpy as np
 import tyro
 
-from core.scores import bootstrap_interval, permutation_p
-from core.trials import Trials
-from trainer.band_views import band_views
+from core.preprocessing.trials import Trials
+from core.scoring.scores import bootstrap_interval, permutation_p
+from trainer.config.options import TrainOptions
 from trainer.console import run
-from trainer.datasets.store import TrialStore, open_store
-from trainer.decoding_scores import top1
-from trainer.options import TrainOptions
-from trainer.plain_decoder import Scored, decode, features_of_trials
-from trainer.report import append_section
-from trainer.splits import split_trials
+from trainer.evaluation.band_views import band_views
+from trainer.evaluation.decoding_scores import top1
+from trainer.evaluation.plain_decoder import Scored, decode, features_of_trials
+from trainer.reports.run_report import append_section
+from trainer.store.store import TrialStore, open_store
+from trainer.training.splits import split_trials
 
 TITLE = "Controls"
 TEXT = (
@@ -77,7 +77,7 @@ def load_material(options: ControlOptions) -> Material:
     """
     is_run = (options.of / "options.json").is_file()
     if is_run:
-        from trainer.train import load_options
+        from trainer.training.run_folder import load_options
 
         chosen = load_options(options.of)
         store = open_store(options.data or chosen.data)

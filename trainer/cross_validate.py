@@ -19,19 +19,19 @@ if __name__ == "__main__":
 import numpy as np
 import tyro
 
-from core.checkpoint import EegEncoder, save_encoder
 from core.files import write_atomically
-from core.prediction import predict
-from core.preprocessing import PreprocessingConfig
-from core.scores import bootstrap_interval, p_of, roc_auc
-from core.trials import Trials
-from trainer.building import Target
+from core.model.checkpoint import EegEncoder, save_encoder
+from core.model.prediction import predict
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.trials import Trials
+from core.scoring.scores import bootstrap_interval, p_of, roc_auc
+from trainer.config.options import TrainOptions
+from trainer.config.presets import preset_named
 from trainer.console import run
-from trainer.datasets.store import TrialStore, open_store
-from trainer.fitting import fit_encoder
-from trainer.options import TrainOptions
-from trainer.presets import preset_named
-from trainer.splits import split_hash, split_trials
+from trainer.store.store import TrialStore, open_store
+from trainer.targets.target import Target
+from trainer.training.fit import fit_encoder
+from trainer.training.splits import split_hash, split_trials
 
 PERMUTATIONS = 2000
 
@@ -160,7 +160,7 @@ def auc_figures(scores: np.ndarray, trials: Trials, seed: int = 0) -> dict:
 
 def fit_all_runs(store: TrialStore, options: TrainOptions, figures: dict, control: dict | None) -> EegEncoder:
     """Return the encoder fitted to every run, with the leave-one-run-out figures on its card."""
-    from trainer.train import card_of
+    from trainer.training.run_folder import card_of
 
     trials = store.trials()
     nothing = np.zeros(0, dtype=np.int64)

@@ -43,9 +43,9 @@ class DemoOptions:
 
 def demo(options: DemoOptions) -> dict:
     """Run the demo and return the report; an earlier demo in the same folder is replaced."""
+    from trainer.config.presets import preset_named
     from trainer.evaluate import EvaluateOptions, evaluate
     from trainer.prepare import prepare
-    from trainer.presets import preset_named
     from trainer.train import train
 
     simulated = PhantomOptions(montage=options.montage, snr=options.snr, subject=options.subject, seed=options.seed)

@@ -18,8 +18,8 @@ if __name__ == "__main__":
 
 import tyro
 
+from trainer.config.reading_options import ReadingOptions, read_file
 from trainer.console import run
-from trainer.reading import ReadingOptions, read_file
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def describe(options: DescribeOptions) -> str:
     Raises whatever reading raises, before anything is written.
     """
     from core.files import write_atomically
-    from trainer.recording_facts import facts_of, facts_text
+    from trainer.quality.recording_facts import facts_of, facts_text
 
     recording = read_file(options.recording, options.reading)
     facts = facts_of(recording, options.recording if options.recording.is_file() else None)
     if options.out is not None:
-        from trainer.describe_page import describe_page
+        from trainer.reports.recording_page import describe_page
 
         page = describe_page(recording, facts)
         with write_atomically(options.out) as beside:

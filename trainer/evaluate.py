@@ -16,9 +16,10 @@ if __name__ == "__main__":
 
 import tyro
 
-from trainer.both_levels import AUTO, DENOISE, NONE, decode_levels, init_of, text_space
+from core.files import PHANTOM
 from trainer.console import run
-from trainer.evaluation import (
+from trainer.drawing.two_levels import AUTO, DENOISE, NONE, decode_levels, init_of, text_space
+from trainer.evaluation.decoding_report import (
     Evaluated,
     decoding_report,
     open_run,
@@ -26,7 +27,6 @@ from trainer.evaluation import (
     write_card_metrics,
 )
 
-PHANTOM = Path(__file__).resolve().parent.parent / "assets" / "phantom"
 SHOWN = 12  # rows of the report's picture grid
 
 
@@ -57,8 +57,8 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> dict:
     """Evaluate a run, write report.json and report.html into its folder and return the report."""
-    from trainer.leaks import check_leaks
-    from trainer.report import write_report
+    from trainer.evaluation.leaks import check_leaks
+    from trainer.reports.run_report import write_report
 
     evaluated = open_run(options.run, options.data)
     scores, sections, found = decoding_report(evaluated)
@@ -86,11 +86,17 @@ def picture_report(
     evaluated: Evaluated, model: str, options: EvaluateOptions, found: dict
 ) -> tuple[list[dict], list[dict], dict]:
     """Draw the test windows and return their rows, their sections and the grid of seen, decoded and nearest ones."""
-    from core.generate import load_pipeline
+    from core.conditioning.diffusers_pipeline import load_pipeline
     from core.phantom.judge import load_judge
-    from trainer.phantom_truth import scenes_named
-    from trainer.picture_metrics import pixel_correlation, ssim
-    from trainer.picture_scores import attribute_accuracy, class_entries, draw_all, pixel_entries, seen_pictures
+    from trainer.drawing.scored_pictures import (
+        attribute_accuracy,
+        class_entries,
+        draw_all,
+        pixel_entries,
+        seen_pictures,
+    )
+    from trainer.evaluation.phantom_truth import scenes_named
+    from trainer.evaluation.picture_metrics import pixel_correlation, ssim
 
     pipeline = load_pipeline(model)
     captions = evaluated.test.caption.tolist()

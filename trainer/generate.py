@@ -17,8 +17,8 @@ if __name__ == "__main__":
 import numpy as np
 import tyro
 
+from trainer.config.reading_options import ReadingOptions, read_file
 from trainer.console import run
-from trainer.reading import ReadingOptions, read_file
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 BLEND = ("lerp", "slerp", "concat")
@@ -105,12 +105,12 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from PIL import Image
     from tqdm import tqdm
 
-    from core.blending import blend
-    from core.checkpoint import load_encoder
-    from core.conditioning import Conditioning, decode
+    from core.conditioning.blending import blend
+    from core.conditioning.conditioning import Conditioning, decode
+    from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
     from core.files import write_atomically
-    from core.generate import generate, load_pipeline, prompt_encoder
-    from trainer.both_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
+    from core.model.checkpoint import load_encoder
+    from trainer.drawing.two_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
 
     encoder = load_encoder(options.encoder)
     recording = read_file(options.recording, options.reading)

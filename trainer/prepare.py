@@ -18,7 +18,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from trainer import console
-from trainer.datasets import DATASETS, Dataset, TrialStore, write_store
+from trainer.datasets import DATASETS
+from trainer.store.dataset import Dataset
+from trainer.store.store import TrialStore, write_store
 
 SUMMARY = "Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read."
 
@@ -83,8 +85,8 @@ def quality(name: str, source: Path | str | None, store: TrialStore, options: An
 
     Its first line says whether the labels leak. None for data sets that are not a person's own.
     """
-    from trainer.quality_text import quality_text
-    from trainer.recording_quality import write_quality
+    from trainer.quality.quality_text import quality_text
+    from trainer.quality.recording_quality import write_quality
 
     dataset = dataset_named(name)
     if dataset.left_out is None:

@@ -16,7 +16,7 @@ if __name__ == "__main__":
 import torch
 import tyro
 
-from core.checkpoint import load_encoder, save_encoder
+from core.model.checkpoint import load_encoder, save_encoder
 from trainer.console import run
 
 TOLERANCE = 2e-3  # of the largest value: what half precision may move

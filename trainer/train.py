@@ -8,11 +8,7 @@
 them. A killed run goes on with --resume.
 """
 
-import json
-import os
 import sys
-from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -20,15 +16,13 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from core.checkpoint import EegEncoder, save_encoder
-from core.files import sha256_of, write_atomically
-from core.trials import Trials
+from core.model.checkpoint import EegEncoder, save_encoder
+from core.preprocessing.trials import Trials
+from trainer.config.options import TrainOptions
+from trainer.config.presets import PRESETS, preset_named
 from trainer.console import run
-from trainer.datasets.store import TrialStore, open_store
-from trainer.options import TrainOptions
-from trainer.presets import PRESETS, preset_named
-
-STATES = ("state.pt", "contrastive.pt", "masked.pt", "gan.pt")  # what an interrupted stage leaves
+from trainer.store.store import TrialStore, open_store
+from trainer.training.run_folder import card_of, check_run_folder, is_main_process
 
 
 def parse_options(arguments: list[str]) -> TrainOptions:
@@ -55,9 +49,9 @@ def train(options: TrainOptions) -> Path:
     Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.out`. Raises ValueError
     and FileNotFoundError for bad input before anything is written.
     """
-    from trainer.building import trial_targets
-    from trainer.fitting import fit_encoder
-    from trainer.splits import split_hash, split_trials
+    from trainer.targets.target import trial_targets
+    from trainer.training.fit import fit_encoder
+    from trainer.training.splits import split_hash, split_trials
 
     store = open_store(options.data)
     trials = store.trials()
@@ -67,7 +61,7 @@ def train(options: TrainOptions) -> Path:
     used = np.sort(np.concatenate(list(parts.values())))
     targets = trial_targets(trials.select_columns(used), options, store.folder / "targets")
     if is_main_process():
-        _check_run_folder(options)
+        check_run_folder(options)
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
     print(
         f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples "
@@ -87,12 +81,12 @@ def train(options: TrainOptions) -> Path:
 
 def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: dict[str, np.ndarray]) -> Path:
     """Train a backbone on masked windows and return its file's path; it has no heads."""
-    from trainer.masked import build_masked, pretrain
-    from trainer.splits import split_hash
+    from trainer.training.masked import build_masked, pretrain
+    from trainer.training.splits import split_hash
 
     build_masked(trials, parts["train"], store.config, options)  # bad input is refused before anything is written
     if is_main_process():
-        _check_run_folder(options)
+        check_run_folder(options)
     print(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
     card = card_of(store, trials, parts, options, split_hash(trials, parts))
     path = pretrain(trials, parts, store.config, options, card)
@@ -100,78 +94,11 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     return path
 
 
-def is_main_process() -> bool:
-    """Tell whether this is the only process, or the first one of `accelerate launch`."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def card_of(store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], options: TrainOptions, split: str) -> dict:
-    """Return what a user of the encoder file should know: data, split, licence, seeds and library versions."""
-    provenance = store.info.get("provenance", {})
-    subjects = sorted(set(trials.subject[parts["train"]].tolist()) - {""})
-    return {
-        "name": f"{options.encoder} on {provenance.get('dataset', 'a trial store')}",
-        "simulated": bool(provenance.get("simulated", False)),
-        "data": provenance.get("description", ""),
-        "subject": ", ".join(subjects),
-        "licence": options.licence or provenance.get("licence", ""),
-        "credit": provenance.get("credit", ""),
-        "split": f"{split} ({', '.join(f'{len(rows)} {name}' for name, rows in parts.items())} trials)",
-        "seed": options.seed,
-        "finetuned_from": sha256_of(options.finetune) if options.finetune else "",
-        "pretrained_from": sha256_of(options.pretrained) if options.pretrained else "",
-        "versions": {name: version(name) for name in ("torch", "numpy", "mne", "safetensors")},
-        "metrics": {},
-    }
-
-
-def _check_run_folder(options: TrainOptions) -> None:
-    """Raise ValueError where --out holds another run, or --resume has nothing to resume."""
-    written = options.out / "options.json"
-    if options.resume:
-        if not written.is_file():
-            raise ValueError(f"--resume: no run at {options.out}; start it without --resume")
-        kept = json.loads(written.read_text(encoding="utf-8"))
-        now = _json_options(options)
-        if changed := [name for name in now if name != "resume" and kept.get(name) != now[name]]:
-            raise ValueError(
-                f"--resume: the run at {options.out} was started with other values of {', '.join(changed)}"
-            )
-    elif any((options.out / name).is_file() for name in (*STATES, "encoder.safetensors", "backbone.safetensors")):
-        raise ValueError(f"{options.out} already holds a run; add --resume to go on with it, or choose another --out")
-    _write_options(options)
-
-
-def _json_options(options: TrainOptions) -> dict:
-    return json.loads(json.dumps(asdict(options), default=str))
-
-
-def _write_options(options: TrainOptions) -> None:
-    with write_atomically(options.out / "options.json") as beside:
-        beside.write_text(json.dumps(_json_options(replace(options, resume=False)), indent=2) + "\n", encoding="utf-8")
-
-
-def load_options(folder: Path) -> TrainOptions:
-    """Return the options a run was made with; raises FileNotFoundError where the folder holds no run."""
-    path = Path(folder) / "options.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no run at {folder} (options.json is missing); train one with trainer/train.py --out {folder}"
-        )
-    values = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("data", "out", "images", "finetune", "pretrained"):
-        values[name] = Path(values[name]) if values.get(name) else None
-    for name in ("set", "space", "betas", "alphas"):
-        if name in values:  # a run older than the option has its default
-            values[name] = tuple(values[name])
-    return TrainOptions(**values)
-
-
 def _animator(options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]):
     """Return what draws one held-out picture every --animate epochs, or None."""
     if not options.animate:
         return None
-    from trainer.animation import Animation
+    from trainer.drawing.animation import Animation
 
     held_out = parts["test"] if len(parts["test"]) else parts["val"]
     if not len(held_out):

@@ -26,10 +26,10 @@ def before_ui() -> None:
     from modules import script_callbacks
 
     from .api import add_routes
-    from .denoising import on_cfg_denoiser
-    from .host_tab import add_tab
-    from .settings import add_settings
-    from .xyz import add_axes
+    from .generation.denoising import on_cfg_denoiser
+    from .generation.xyz import add_axes
+    from .host.settings import add_settings
+    from .tab.host_tab import add_tab
 
     for register, callback in (
         (script_callbacks.on_ui_settings, add_settings),

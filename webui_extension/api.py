@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .host import library, shelf
+from .generation.readings import keep_recording, readings
+from .host.host import library, shelf
 from .messages import READABLE, sentence
-from .readings import keep_recording, readings
 
 MAX_JSON = 1 << 20  # bytes beside the recording
 

@@ -92,14 +92,14 @@ def encoder_folder(chosen: Path | None) -> Path:
 
 def place_of(options: argparse.Namespace) -> Any:
     """Return the place that the tab stands in here; raises ValueError where a folder is not one."""
-    from .fields import Sources
+    from .folders.kept_folder import kept_folder
+    from .folders.library import SHIPPED_ENCODERS, Library
+    from .folders.recordings import Shelf
+    from .generation.fields import Sources
     from .gradio_versions import upload_folders
-    from .kept_folder import kept_folder
-    from .library import SHIPPED_ENCODERS, Library
-    from .painter import Painter
-    from .recordings import Shelf
-    from .tab import Place
-    from .tab_draw import DrawSettings
+    from .tab.painter import Painter
+    from .tab.tab import Place
+    from .tab.tab_draw import DrawSettings
 
     folders = tuple(folder.expanduser().resolve() for folder in options.recordings)
     for folder in folders:
@@ -122,14 +122,14 @@ def place_of(options: argparse.Namespace) -> Any:
 
 def serve(options: argparse.Namespace, block: bool = True) -> Any:
     """Build the page and serve it until Ctrl-C; returns gradio's Blocks."""
-    from .kept_folder import kept_folder
+    from .folders.kept_folder import kept_folder
 
     # Uploads and pictures go when the process does; nothing is asked of, or told to, any other computer.
     os.environ["GRADIO_TEMP_DIR"] = str(kept_folder() / "pages")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr
 
-    from .tab import build_tab
+    from .tab.tab import build_tab
 
     place = place_of(options)
     page = build_tab(place)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bounds import check_eeg, check_fields
+from .config_bounds import check_eeg, check_fields
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .bounds import check_eeg, check_fields
+from .config_bounds import check_eeg, check_fields
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What files of EEG say, one file a family; `readers.READERS` has them all, `suffixes.SUFFIXES` their names."""
+"""What files of EEG say, one family a file, judging nothing; `loading.readers.READERS` has them all."""

@@ -1,1 +1,1 @@
-"""From what a file says to a `Recording`: which reader, the rate, events, channels, units, gaps, amplitudes."""
+"""From a file to a `Recording`: which reader, what it says, what is made of it."""

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from .signals import Head, Reader
+from ..formats.contract.signals import Head, Reader
 
 HEAD_BYTES = 64 << 10
 GZIP = b"\x1f\x8b"

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .signals import ReadOptions
+from ..formats.contract.signals import ReadOptions
 
 NAMES = tuple(field.name for field in fields(ReadOptions))
 _LISTS = ("events", "keep")

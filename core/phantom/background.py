@@ -7,7 +7,7 @@ import numpy as np
 from .head import HeadModel
 
 if TYPE_CHECKING:
-    from .brain import BrainConfig
+    from .brain_config import BrainConfig
 
 KNEE_HZ = 0.5  # the 1/f spectrum is flat below
 BLINK_S = 0.32

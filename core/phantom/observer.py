@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..recording import Recording
-from .brain import Brain, BrainConfig, add_responses, as_recording, build_brain, simulate_rest
+from .brain import Brain, add_responses, as_recording, build_brain, simulate_rest
+from .brain_config import BrainConfig
 from .scenes import Scene
 
 Prepare = Callable[[Recording], Recording]

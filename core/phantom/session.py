@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
+from ..files import PHANTOM as WORLD
+from ..preprocessing.selection import Selection
 from ..recording import Recording
-from ..selection import Selection
 from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes, draw, split_scenes
 
-WORLD = Path(__file__).resolve().parents[2] / "assets" / "phantom"
 MAX_PRESENTATIONS = 20_000
 MAX_CHANNEL_PRESENTATIONS = 400_000  # of a second each: a gigabyte or two while it is simulated
 PICTURES_AT_ONCE = 16
@@ -97,7 +96,8 @@ def show(
     no scene, too many presentations, or a value outside its range.
     """
     from ..montage import MONTAGES
-    from .brain import BrainConfig, simulate_recording
+    from .brain import simulate_recording
+    from .brain_config import BrainConfig
 
     config = BrainConfig(montage=montage, snr=snr, subject=subject)
     _check_seed(seed)

@@ -12,7 +12,7 @@ import mne
 import numpy as np
 import pybv
 
-from core.formats.edf import read_header
+from core.formats.lab.edf import read_header
 
 from .case import LOOSER, FormatCase, Truth, truth
 from .eeglab_writers import in_uv, times_told, write_eeglab, write_eeglab_73, write_eeglab_fdt

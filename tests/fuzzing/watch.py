@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from core.loading.repair import LEAST_UV, MOST_UV, robust_uv
-from core.recording import Recording, load_recording
+from core.loading.judgement.gaps_and_amplitudes import LEAST_UV, MOST_UV, robust_uv
+from core.loading.load import load_recording
+from core.recording import Recording
 
 from .mutate import FileSet
 

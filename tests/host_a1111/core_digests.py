@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
 
-from core.answers import answer
-from core.checkpoint import load_encoder
-from core.recording import load_recording
-from core.selection import parse_times, select_events, select_times
+from core.conditioning.for_host import answer
+from core.loading.load import load_recording
+from core.model.checkpoint import load_encoder
+from core.preprocessing.selection import parse_times, select_events, select_times
 
 
 def digests(request: dict, family: str, recordings: Path, encoders: Path) -> list[str]:

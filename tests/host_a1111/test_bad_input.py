@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
 from tests.host_a1111.host import FailedError, png, same
 from tests.small_encoders import noise_recording, small_encoder
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from tests.host_a1111.conftest import PROMPTS
 from tests.host_a1111.host import SMALL, TITLE, FailedError, as_base64, same, value_of
 from tests.small_encoders import noise_recording

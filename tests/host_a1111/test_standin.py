@@ -204,7 +204,7 @@ def test_the_flags_that_our_routes_ask_for_are_the_hosts(checkout):
 def asked_of_modules() -> set[tuple[str, str]]:
     """Every (module, name) of the host's that a file of webui_extension takes."""
     found = set()
-    for path in (ROOT / "webui_extension").glob("*.py"):
+    for path in (ROOT / "webui_extension").rglob("*.py"):
         modules = set()
         for one in ast.walk(tree(path)):
             if isinstance(one, ast.ImportFrom) and one.level == 0 and one.module:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
-from core.heads import HeadConfig
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
+from core.model.heads import HeadConfig
 from core.phantom.scenes import all_scenes, draw
 from tests.host_comfyui.browser import CHROMIUM, chromium
 from tests.host_comfyui.host import Host, new_base

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from core.answers import Answer, answer
-from core.checkpoint import load_encoder
-from core.recording import load_recording
-from core.selection import select_events
+from core.conditioning.for_host import Answer, answer
+from core.loading.load import load_recording
+from core.model.checkpoint import load_encoder
+from core.preprocessing.selection import select_events
 from tests.host_comfyui.host import Host
 
 

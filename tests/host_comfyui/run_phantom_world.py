@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def load_parts():
     """The file under test in a package of its own, for the pack would bring the whole host along."""
     package = types.ModuleType("world")
-    package.__path__ = [str(ROOT / "comfy_nodes")]
+    package.__path__ = [str(ROOT)]
     sys.modules["world"] = package
-    return importlib.import_module("world.phantom_world").load_phantom_world()
+    return importlib.import_module("world.comfy_nodes.phantom.phantom_world").load_phantom_world()
 
 
 def main() -> None:

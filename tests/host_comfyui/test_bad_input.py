@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
 from tests.host_comfyui.graphs import eeg_graph, encode, node, save
 from tests.host_comfyui.host import Host, RefusedError, failure, succeeded
 from tests.small_encoders import noise_recording

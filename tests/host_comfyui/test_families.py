@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.conditioning import mix_prompts
+from core.conditioning.conditioning import mix_prompts
 from tests.host_comfyui.conftest import HEADS
 from tests.host_comfyui.graphs import at_sampler, checkpoint, computed, eeg_graph, encode, node, sample, save, saved
 from tests.host_comfyui.host import Host, failure, images, pixels, succeeded

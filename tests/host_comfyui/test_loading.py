@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from core.checkpoint import save_encoder
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import save_encoder
 from tests.host_comfyui.graphs import eeg_graph, node
 from tests.host_comfyui.host import Host, failure, new_base, succeeded
 from tests.small_encoders import noise_recording, small_encoder

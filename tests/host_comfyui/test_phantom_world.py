@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.generate import load_pipeline, prompt_encoder
+from core.conditioning.diffusers_pipeline import load_pipeline, prompt_encoder
 from core.phantom.judge import ATTRIBUTES, judge_pictures, load_judge
 from core.phantom.scenes import split_scenes
 from tests.host_comfyui.graphs import node

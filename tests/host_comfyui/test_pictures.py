@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.checkpoint import load_encoder
-from core.init_images import init_latents, init_pictures
-from core.recording import load_recording
-from core.selection import select_events
+from core.conditioning.init_images import init_latents, init_pictures
+from core.loading.load import load_recording
+from core.model.checkpoint import load_encoder
+from core.preprocessing.selection import select_events
 from tests.host_comfyui.graphs import checkpoint, eeg_graph, node, save, saved
 from tests.host_comfyui.host import failure, images, pixels, succeeded
 from tests.host_comfyui.workflows import HELD_OUT, PICTURE_ENCODER

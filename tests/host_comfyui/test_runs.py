@@ -5,10 +5,10 @@ import os
 import pytest
 import torch
 
-from core import band_power
-from core.formats.native import save_recording
-from core.recording import load_recording
-from core.selection import select_events
+from core.formats.toolboxes.native import save_recording
+from core.loading.load import load_recording
+from core.plots import band_power
+from core.preprocessing.selection import select_events
 from tests.host_comfyui.graphs import (
     at_sampler,
     checkpoint,

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from core.checkpoint import load_encoder
-from core.formats.native import save_recording
+from core.formats.toolboxes.native import save_recording
+from core.model.checkpoint import load_encoder
 from core.recording import Event, Recording
 from tests.host_comfyui.graphs import eeg_graph, encode, node, save, saved
 from tests.host_comfyui.host import Host, failure, succeeded

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.checkpoint import load_encoder
+from core.model.checkpoint import load_encoder
 from tests.host_comfyui.browser import FrontEnd, front_end
 from tests.host_comfyui.host import ROOT, Host, images, pixels, succeeded
 from tests.host_comfyui.recordings import write_edf

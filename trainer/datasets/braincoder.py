@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.loading.offsets import put_back
-from core.preprocessing import PreprocessingConfig
-from core.recording import Recording, load_recording
+from core.loading.judgement.dc_offsets import put_back
+from core.loading.load import load_recording
+from core.preprocessing.config import PreprocessingConfig
+from core.recording import Recording
 
+from ..store.dataset import Dataset, Session, file_identity, files_in
 from .braincoder_timing import Clock, Interval, check_intervals, read_clock
-from .dataset import Dataset, Session, file_identity, files_in
 
 WINDOW_S = 2.0
 SFREQ = 128.0
@@ -182,7 +183,7 @@ def assign(shown: Sequence[Shown], clocks: dict[Path, Clock]) -> dict[Path, list
 
 def edf_files(source: Path | None) -> list[Path]:
     """Return the folder's EDF files that hold EEG (Emotiv writes motion to files of its own)."""
-    from core.formats.edf import read_header
+    from core.formats.lab.edf import read_header
 
     found = files_in(source, (".edf",), WANTED)
     names = [path.name for path in found[:5]]
@@ -194,7 +195,7 @@ def edf_files(source: Path | None) -> list[Path]:
 
 def sfreq_of(path: Path) -> float:
     """Return the rate of an Emotiv EDF file's first electrode, hertz."""
-    from core.formats.edf import read_header
+    from core.formats.lab.edf import read_header
 
     header = read_header(path)
     return float(header.samples[header.labels.index("AF3")] / header.record_s)

@@ -56,7 +56,7 @@ def read_clock(path: Path, sfreq: float, utc_offset_h: float | None = None) -> C
     Raises ValueError where the signals are missing, run backwards, do not run at the EEG's rate, or are not absolute
     and `utc_offset_h` is not given.
     """
-    from core.formats.edf import read_channels
+    from core.formats.lab.edf import read_channels
 
     signals = read_channels(path, [STAMP_S, STAMP_MS])
     seconds, ms = signals[STAMP_S], signals[STAMP_MS]

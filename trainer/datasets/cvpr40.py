@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from core.montage import MONTAGES
-from core.preprocessing import PreprocessingConfig
+from core.preprocessing.config import PreprocessingConfig
 from core.recording import Event, Recording
 
+from ..store.dataset import Dataset, Session
 from .cvpr40_files import EEG_FILES, SPLIT_FILES, read_signals, read_split
-from .dataset import Dataset, Session
 
 SFREQ = 1000.0
 FIRST, LAST = 20, 460  # samples of a segment that are used: the first 20 still hold the picture before
@@ -184,7 +184,7 @@ def captions_of(trials: list[Trial], options: Cvpr40Options) -> dict[str, str]:
     Raises FileNotFoundError where the file is missing without --blip, ValueError where it lacks a picture.
     """
     if options.captions is not None:
-        from trainer.captions import caption_pictures, read_captions
+        from trainer.targets.captions import caption_pictures, read_captions
 
         names = sorted({trial.image for trial in trials})
         if options.blip and options.images is not None:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from core.preprocessing import PreprocessingConfig
-from core.recording import Recording, load_recording
+from core.loading.load import load_recording
+from core.preprocessing.config import PreprocessingConfig
+from core.recording import Recording
 
-from .dataset import Dataset, Session, file_identity, files_in
+from ..store.dataset import Dataset, Session, file_identity, files_in
 
 LABELS = {"1": "house", "2": "face"}
 CAPTIONS = {"house": "a photograph of a house", "face": "a photograph of a face"}

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from core.phantom.brain import BrainConfig, simulate_recording
+from core.phantom.brain import simulate_recording
+from core.phantom.brain_config import BrainConfig
 from core.phantom.scenes import Scene, class_names, split_scenes
-from core.preprocessing import PreprocessingConfig
+from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
 
-from .dataset import Dataset, Session
+from ..store.dataset import Dataset, Session
 
 DESIGNS = ("shuffled", "blocks")
 CREDIT = "phantom: simulated by sd-eeg itself, not brain data"

@@ -46,7 +46,7 @@ def find_recordings(
     counts. A file that belongs to another (.eeg beside .vhdr) is that one's. Raises ValueError where no source was
     given or no file is a recording, FileNotFoundError where the source is not there.
     """
-    from core.formats.bids import recordings_in
+    from core.loading.bids import recordings_in
 
     if source is None:
         raise ValueError(f"--source is needed: {WANTED}")
@@ -108,15 +108,15 @@ def _files(source: Path) -> list[Path]:
 
 
 def _is_folder_recording(path: Path) -> bool:
-    from core.formats.readers import READERS
+    from core.loading.readers import READERS
 
     suffixes = tuple(suffix for reader in READERS.values() if reader.folder for suffix in reader.suffixes)
     return path.is_dir() and bool(suffixes) and path.name.lower().endswith(suffixes)
 
 
 def _why_not(path: Path, format: str | None) -> str | None:  # noqa: A002
-    from core.formats.readers import READERS
     from core.loading.detect import by_suffix, head_of, recognised_by
+    from core.loading.readers import READERS
 
     if leader := _belongs_to(path):
         return f"belongs to {leader}"

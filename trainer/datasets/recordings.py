@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from core.files import sha256_of
-from core.loading.event_items import parse_event_item
-from core.preprocessing import PreprocessingConfig
+from core.loading.judgement.event_items import parse_event_item
+from core.preprocessing.config import PreprocessingConfig
 from core.recording import Event, Recording
-from trainer.reading import ReadingOptions, read_file
+from trainer.config.reading_options import ReadingOptions, read_file
 
-from .dataset import Dataset, Session, file_identity
+from ..store.dataset import Dataset, Session, file_identity
+from .presentation_table import ShownTable, presentations, read_shown_table, rows_by_recording, table_beside
 from .recording_folder import find_recordings, person_and_session
-from .shown_table import ShownTable, presentations, read_shown_table, rows_by_recording, table_beside
 
 UNLABELLED = "unlabelled"
 

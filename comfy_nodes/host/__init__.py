@@ -1,0 +1,1 @@
+"""What stands between core and ComfyUI: sockets, model families, progress, pictures, messages."""

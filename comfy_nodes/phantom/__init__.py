@@ -1,0 +1,1 @@
+"""The phantom's diffusion world in ComfyUI's own model objects."""

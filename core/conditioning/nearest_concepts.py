@@ -1,0 +1,61 @@
+"""What an encoder says of each window, as a table: its nearest concepts or prompts, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..model.checkpoint import EegEncoder
+from ..model.confidence import concept_similarity, confidence_score
+from ..model.prediction import encoder_input
+from ..preprocessing.selection import Selection
+from .conditioning import reworded
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One window: its label, the moment of its first event in seconds, of how many it is the mean, and the answer.
+
+    best: (concept or prompt, cosine similarity or weight), the best first, empty where the head names none. confidence:
+    in [0, 1], None where the encoder was never calibrated; chance: what guessing would get.
+    """
+
+    label: str
+    onset: float
+    averaged: int
+    best: tuple[tuple[str, float], ...]
+    confidence: float | None
+    chance: float | None
+
+
+@torch.inference_mode()
+def read_windows(
+    encoder: EegEncoder, selection: Selection, *, prompts: Sequence[str] | None = None, n_best: int = 5
+) -> list[Reading]:
+    """Return a reading for each selected window, from the encoder's main head.
+
+    prompts: a rewording of a `prompts` head's, same number and order. Raises ValueError where the recording does not
+    fit the encoder, a window cannot be cut, or the rewording has another number of prompts.
+    """
+    head = encoder.head()
+    predicted = encoder.eval()(encoder_input(selection, encoder))[head.config.space]
+    fitted = encoder.confidence.get(head.config.space)
+    confidence = fitted.probability(confidence_score(head, predicted)).tolist() if fitted else None
+    names: list[str] = []
+    if head.config.kind == "prompts":
+        names = list(reworded(head, prompts))
+        scores = head.weights(predicted)
+    elif head.config.concepts:
+        names = list(head.config.concepts)
+        scores = concept_similarity(head, predicted)
+    else:
+        scores = predicted[:, :0]
+    found = []
+    for row, (label, group) in enumerate(zip(selection.labels, selection.groups, strict=True)):
+        order = scores[row].argsort(descending=True)[:n_best].tolist()
+        best = tuple((names[i], float(scores[row, i])) for i in order)
+        sure = None if confidence is None else confidence[row]
+        found.append(Reading(label, group[0], len(group), best, sure, fitted.chance if fitted else None))
+    return found

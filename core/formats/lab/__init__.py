@@ -1,0 +1,1 @@
+"""Recordings of laboratory amplifiers: EDF and BDF, GDF, BrainVision, Neuroscan and ANT, EGI, Nicolet."""

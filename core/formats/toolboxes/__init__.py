@@ -1,0 +1,1 @@
+"""What analysis programs write: FIF, EEGLAB, MATLAB, NumPy, NWB, tables, ARFF, our own form."""

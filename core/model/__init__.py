@@ -1,0 +1,1 @@
+"""An encoder and its file: spectrogram, heads, target spaces, confidence, prediction."""

@@ -1,0 +1,264 @@
+"""The encoder file: preprocessing, backbone, heads, calibration and card in one self-describing safetensors file."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..encoders import build_encoder, config_from_dict, config_to_dict, encoder_named
+from ..files import write_atomically
+from ..preprocessing.config import PreprocessingConfig
+from ..preprocessing.normaliser import Normaliser
+from .confidence import Confidence
+from .heads import Head, HeadConfig
+from .spectrogram import Spectrogram, SpectrogramConfig
+
+FORMAT_VERSION = 1
+HEADER_KEY = "sd_eeg"
+MAX_HEADER_BYTES = 32 << 20
+
+
+class EegEncoder(nn.Module):
+    """Everything between a recording and a target space: normalised eeg (batch, channels, times) → one output for each
+    head.
+
+    preprocessing, normaliser: replayed on whatever recording comes in. architecture, config: the backbone's registry
+    name and config. heads: one config for each target space, the first is the main one. spectrogram: for backbones
+    that read pictures. confidence: one calibration for each space. card: what a user should know, plain JSON.
+    """
+
+    def __init__(
+        self,
+        preprocessing: PreprocessingConfig,
+        normaliser: Normaliser,
+        architecture: str,
+        config: object,
+        heads: list[HeadConfig],
+        spectrogram: SpectrogramConfig | None = None,
+        confidence: Mapping[str, Confidence] | None = None,
+        card: dict | None = None,
+    ):
+        super().__init__()
+        if (encoder_named(architecture).input == "spec") != (spectrogram is not None):
+            needs = "needs a spectrogram" if spectrogram is None else "reads eeg and takes no spectrogram"
+            raise ValueError(f"the architecture {architecture!r} {needs}")
+        if len({head.space for head in heads}) != len(heads) or not heads:
+            raise ValueError(
+                f"an encoder needs at least one head and one head a space, not {[head.space for head in heads]}"
+            )
+        self.preprocessing = preprocessing
+        self.normaliser = normaliser
+        self.architecture = architecture
+        self.spectrogram = Spectrogram(spectrogram) if spectrogram is not None else None
+        self.backbone = build_encoder(architecture, config)
+        self.heads = nn.ModuleList([Head(head, self.backbone.n_tokens, self.backbone.width) for head in heads])
+        self.confidence = dict(confidence or {})
+        self.card = dict(card or {})
+
+    def forward(self, eeg: Tensor) -> dict[str, Tensor]:
+        """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values)."""
+        tokens = self.tokens(eeg)
+        return {head.config.space: head(tokens) for head in self.heads}  # type: ignore[union-attr,misc]
+
+    def tokens(self, eeg: Tensor) -> Tensor:
+        """Return the backbone's tokens (batch, n_tokens, width) for normalised eeg (batch, channels, times)."""
+        return self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Return the names of the target spaces, the main one first."""
+        return tuple(head.config.space for head in self.heads)  # type: ignore[union-attr,misc]
+
+    def head(self, space: str | None = None) -> Head:
+        """Return the head of a space, by default the main one; raises ValueError listing the heads there are."""
+        for head in self.heads:
+            if space is None or head.config.space == space:  # type: ignore[union-attr]
+                return head  # type: ignore[return-value]
+        raise ValueError(f"this encoder has no head for {space!r}; it has {', '.join(self.spaces)}")
+
+    def card_text(self) -> str:
+        """Return the card as readable lines."""
+        config = self.preprocessing
+        lines = [
+            self.card.get("name", "EEG encoder"),
+            f"heads: {', '.join(self.spaces)} · architecture: {self.architecture}",
+            f"channels: {', '.join(config.ch_names)} at {config.sfreq:g} Hz, "
+            f"window {config.tmin:g} to {config.tmax:g} s",
+        ]
+        prompts = [head.config.prompts for head in self.heads if head.config.prompts]  # type: ignore[union-attr]
+        if prompts:
+            more = f" and {len(prompts[0]) - 12} more" if len(prompts[0]) > 12 else ""
+            lines.append(f"prompts, in order: {'; '.join(prompts[0][:12])}{more}")
+        shown = ("summary", "data", "subject", "licence", "credit", "split", "created_with")
+        lines += [f"{key.replace('_', ' ')}: {self.card[key]}" for key in shown if self.card.get(key)]
+        for name, figure in (self.card.get("metrics") or {}).items():
+            lines.append(f"{name}: {figure}")
+        if self.card.get("simulated"):
+            lines.insert(1, "PHANTOM: trained on simulated EEG, not on brain data")
+        return "\n".join(lines)
+
+
+def _arrays(normaliser: Normaliser) -> dict[str, Tensor]:
+    found = {name: getattr(normaliser, name) for name in ("center", "scale", "whitener")}
+    return {
+        f"normaliser.{name}": torch.as_tensor(np.asarray(value, dtype=np.float32)).contiguous()
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype | None = None) -> None:
+    """Write an encoder to one `.safetensors` file, beside `path` and then renamed.
+
+    basis_dtype: torch.float16 stores the heads' bases, generators and means, which are most of a file, in half the
+    bytes.
+    """
+    from safetensors.torch import save_file
+
+    header = {
+        "format_version": FORMAT_VERSION,
+        "architecture": encoder.architecture,
+        "config": config_to_dict(encoder.backbone.config),
+        "preprocessing": asdict(encoder.preprocessing),
+        "spectrogram": asdict(encoder.spectrogram.config) if encoder.spectrogram is not None else None,
+        "heads": [head.config.to_json() for head in encoder.heads],  # type: ignore[union-attr,operator]
+        "confidence": {space: fitted.to_json() for space, fitted in encoder.confidence.items()},
+        "card": encoder.card,
+    }
+    tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    if basis_dtype is not None:
+        parts = ("basis", "generator.", "target_mean")
+        large = tuple(f"model.heads.{i}.{part}" for i in range(len(encoder.heads)) for part in parts)
+        tensors = {
+            name: tensor.to(basis_dtype) if name.startswith(large) else tensor for name, tensor in tensors.items()
+        }
+    with write_atomically(path) as beside:
+        metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
+        save_file({**tensors, **_arrays(encoder.normaliser)}, beside, metadata=metadata)
+
+
+def read_header(path: str | Path) -> dict:
+    """Return an encoder file's header as a dict, without reading its tensors.
+
+    Raises FileNotFoundError, or ValueError for a file that is no safetensors file, is cut short, holds no encoder, or
+    was written by a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no encoder file at {path}")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= min(size - 8, MAX_HEADER_BYTES):
+            raise ValueError(
+                f"{path.name} is not an encoder file: its header claims {length} of the file's {size} bytes"
+            )
+        try:
+            described = json.loads(file.read(length))
+            header = json.loads(described["__metadata__"][HEADER_KEY])
+            version = header["format_version"]
+        except RecursionError as error:
+            raise ValueError(f"{path.name} is not an encoder file: its header is nested too deeply") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path.name} is not an encoder file: it holds no readable {HEADER_KEY!r} header "
+                "(is it a checkpoint or a LoRA?)"
+            ) from error
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(
+            f"{path.name} has format version {version!r}; expected a whole number from 1 to {FORMAT_VERSION}"
+        )
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path.name} was written by a newer sd-eeg (format {version}, this one reads {FORMAT_VERSION}); "
+            "update sd-eeg"
+        )
+    return header
+
+
+def _tuples(value: object) -> object:
+    """Return JSON lists as tuples, all the way down."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _from_json(made: type, values: object, what: str):
+    """Build a config dataclass from JSON values; raises ValueError naming what is wrong."""
+    if not isinstance(values, dict):
+        raise ValueError(f"its {what} is {type(values).__name__}, not an object")
+    try:
+        return made(**{key: _tuples(value) for key, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"its {what} does not fit this version: {error}") from error
+
+
+def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEncoder:
+    """Load an encoder from its file, in eval mode.
+
+    Raises FileNotFoundError, or ValueError saying what is wrong: not an encoder file, cut short, from a newer version,
+    an unknown architecture, or tensors that are missing or do not have the shapes the config asks for. Nothing larger
+    than the file is allocated before its shapes have been checked, and nothing in it is executed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    header = read_header(path)
+    try:
+        parts = _parts_of(header)
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _check_shapes(shapes, parts)
+            tensors = {name: file.get_tensor(name) for name in shapes}
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is cut short or damaged ({error}); copy or download it again") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path.name} cannot be loaded: {error}") from error
+    kept = {name.split(".", 1)[1]: tensor.numpy() for name, tensor in tensors.items() if name.startswith("normaliser.")}
+    encoder = EegEncoder(**parts, normaliser=Normaliser(kept["center"], kept["scale"], kept.get("whitener")))
+    encoder.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    return encoder.eval().requires_grad_(False).to(device)
+
+
+def _parts_of(header: dict) -> dict:
+    """Return the constructor's arguments of EegEncoder, without the normaliser, from a header."""
+    spectrogram, confidence, card = header.get("spectrogram"), header.get("confidence", {}), header.get("card", {})
+    if not isinstance(header.get("heads"), list) or not isinstance(confidence, dict) or not isinstance(card, dict):
+        raise ValueError("its heads, confidence or card are not what this version writes")
+    return {
+        "preprocessing": _from_json(PreprocessingConfig, header.get("preprocessing"), "preprocessing"),
+        "architecture": str(header.get("architecture")),
+        "config": config_from_dict(str(header.get("architecture")), header.get("config")),  # type: ignore[arg-type]
+        "spectrogram": None if spectrogram is None else _from_json(SpectrogramConfig, spectrogram, "spectrogram"),
+        "heads": [_from_json(HeadConfig, head, "head") for head in header["heads"]],
+        "confidence": {
+            str(space): _from_json(Confidence, fitted, "confidence") for space, fitted in confidence.items()
+        },
+        "card": card,
+    }
+
+
+def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict) -> None:
+    """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates
+    nothing.
+    """
+    n_channels = len(parts["preprocessing"].ch_names)
+    flat = Normaliser(np.zeros(0), np.zeros(0))
+    with torch.device("meta"):
+        wanted = {
+            f"model.{name}": tuple(t.shape) for name, t in EegEncoder(**parts, normaliser=flat).state_dict().items()
+        }
+    wanted |= {"normaliser.center": (n_channels,), "normaliser.scale": (n_channels,)}
+    if parts["preprocessing"].whitening != "none":
+        wanted["normaliser.whitener"] = (n_channels, n_channels)
+    if missing := sorted(wanted.keys() - shapes.keys()):
+        raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]!r}")
+    if extra := sorted(shapes.keys() - wanted.keys()):
+        raise ValueError(f"{len(extra)} tensors do not belong to its architecture, the first is {extra[0]!r}")
+    for name, shape in wanted.items():
+        if shapes[name] != shape:
+            raise ValueError(f"tensor {name!r} has shape {shapes[name]}, its config asks for {shape}")

@@ -1,0 +1,1 @@
+"""Pictures of EEG: traces, spectra, topomaps, band power."""

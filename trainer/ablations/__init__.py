@@ -1,0 +1,1 @@
+"""What each part of the two-level decoder is worth, arm by arm."""

@@ -1,0 +1,1 @@
+"""What a training is asked for: options, presets, how files are read."""

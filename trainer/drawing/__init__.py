@@ -1,0 +1,1 @@
+"""Pictures drawn from decoded EEG while training and evaluating."""

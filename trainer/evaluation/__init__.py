@@ -1,0 +1,1 @@
+"""Scores beside their chance, baselines and leak checks."""

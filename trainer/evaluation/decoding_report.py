@@ -1,0 +1,158 @@
+"""Evaluating a run on its test split: every figure beside chance, baselines, an interval and, on the phantom, the
+ceiling.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.files import sha256_of
+from core.model.checkpoint import EegEncoder, load_encoder, save_encoder
+from core.model.confidence import confidence_score
+from core.model.prediction import predict
+from core.preprocessing.trials import Trials
+from core.scoring.retrieval import nearest
+
+from ..config.options import TrainOptions
+from ..store.store import TrialStore, open_store
+from ..targets.target import Target, trial_targets
+from ..training.run_folder import load_options
+from ..training.splits import split_hash, split_trials, trials_at_use
+from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section
+
+MIN_TEST = 20
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A run with its test split loaded: what every part of the evaluation needs."""
+
+    run: Path
+    options: TrainOptions
+    store: TrialStore
+    trials: Trials
+    parts: dict[str, np.ndarray]
+    test: Trials
+    encoder: EegEncoder
+    targets: dict[str, Target]
+    outputs: dict[str, Tensor]
+
+    @property
+    def provenance(self) -> dict:
+        """Return the store's account of where its data come from."""
+        return self.store.info.get("provenance", {})
+
+    @property
+    def is_phantom(self) -> bool:
+        """Tell whether the store was simulated, so that the truth is known."""
+        return self.provenance.get("dataset") == "phantom"
+
+
+def open_run(run: Path, data: Path | None = None) -> Evaluated:
+    """Load a run, its store and its encoder, and decode its test split.
+
+    data: the store, where it has moved. Raises FileNotFoundError or ValueError where something is missing, or the test
+    split is empty or differs from the one the encoder's card names.
+    """
+    options = load_options(run)
+    encoder = load_encoder(run / "encoder.safetensors")
+    store = open_store(data or options.data)
+    trials = store.trials()
+    parts = split_trials(trials, options)
+    if not len(parts["test"]):
+        raise ValueError(
+            f"the run at {run} kept no test trials; train with --test-run RUN, or prepare a store with a test split"
+        )
+    if not str(encoder.card.get("split", "")).startswith(split_hash(trials, parts)):
+        raise ValueError(
+            f"the store at {store.folder} is not the one {run} was trained on: "
+            "its split differs from the encoder's card"
+        )
+    test = trials_at_use(trials, parts["test"], options)
+    targets = trial_targets(
+        trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options, store.folder / "targets"
+    )
+    return Evaluated(run, options, store, trials, parts, test, encoder, targets, predict(encoder, test.eeg))
+
+
+def distinct_targets(evaluated: Evaluated, space: str) -> tuple[Tensor, list[str], np.ndarray]:
+    """Return the test gallery of a space (n_gallery, n_values), its names, and each test window's row of it."""
+    target = evaluated.targets[space]
+    rows = target.rows(evaluated.test)
+    distinct, truth = np.unique(rows, return_inverse=True)
+    return target.values[torch.from_numpy(distinct)], [target.names[i] for i in distinct], truth.reshape(-1)
+
+
+def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]:
+    """Return the decoding rows, the sections that go with them, and each regression space's nearest test concepts."""
+    scores, sections, found = [], [], {}
+    ideal_of: dict[tuple[str, ...], np.ndarray] = {}  # fitting the observer takes seconds; heads share galleries
+    test, encoder = evaluated.test, evaluated.encoder
+    for space in encoder.spaces:
+        head, output = encoder.head(space), evaluated.outputs[space]
+        fitted = encoder.confidence.get(space)
+        if head.config.kind == "prompts":
+            train_label = evaluated.trials.label[evaluated.parts["train"]]
+            scores += prompt_entries(head, output, test.label, train_label, _run_numbers(test))
+            right = output.argmax(-1).numpy() == test.label
+        else:
+            gallery, names, truth = distinct_targets(evaluated, space)
+            gallery_names = tuple(names)
+            if evaluated.is_phantom and gallery_names not in ideal_of:
+                ideal_of[gallery_names] = _ideal(evaluated, names)
+            ideal = ideal_of.get(gallery_names)
+            of = "" if space == encoder.spaces[0] else f"{space}: "
+            entries, similarity = retrieval_entries(head, output, gallery, truth, ideal, of)
+            scores += entries
+            sections.append(
+                {"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])}
+            )
+            found[space] = nearest(head.comparable(output), head.comparable(gallery), names, 3)
+            right = similarity.argmax(1) == truth
+        if fitted is not None:
+            values = fitted.probability(confidence_score(head, output))
+            sections.append(
+                {"title": f"Confidence of {space}", "table": confidence_section(values, right, fitted.chance)}
+            )
+    return scores, sections, found
+
+
+def _run_numbers(trials: Trials) -> np.ndarray:
+    return trials.select_columns(np.arange(len(trials))).groups("subject", "session", "run")[1]
+
+
+def _ideal(evaluated: Evaluated, gallery: list[str]) -> np.ndarray:
+    from .phantom_truth import ideal_scores
+
+    return ideal_scores(evaluated.test, gallery, evaluated.store.config, evaluated.provenance)
+
+
+def card_line(entry: dict) -> str:
+    """Return one score with its interval, chance, baselines, p and n as a line of the card."""
+    (low, high), baselines = entry["interval"], entry["baselines"]
+    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+    spread = f"95 % {low:.3f} to {high:.3f}, chance {entry['chance']:.3f}, {beside}"
+    return f"{entry['value']:.3f} ({spread}, p = {entry['p_value']:.3g}, n = {entry['n']})"
+
+
+def write_card_metrics(evaluated: Evaluated, scores: list[dict]) -> None:
+    """Write the test figures with their baselines into the encoder file's card."""
+    evaluated.encoder.card["metrics"] = {entry["name"]: card_line(entry) for entry in scores}
+    save_encoder(evaluated.encoder, evaluated.run / "encoder.safetensors")
+
+
+def provenance_section(evaluated: Evaluated) -> dict:
+    """Return where everything came from: data, split, encoder hash, seeds and versions."""
+    card = evaluated.encoder.card
+    return {
+        "data": evaluated.provenance.get("description") or evaluated.provenance.get("dataset", ""),
+        "licence": card.get("licence", ""),
+        "credit": card.get("credit", ""),
+        "split": card.get("split", ""),
+        "encoder sha256": sha256_of(evaluated.run / "encoder.safetensors"),
+        "seed": evaluated.options.seed,
+        "versions": card.get("versions", {}),
+    }

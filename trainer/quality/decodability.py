@@ -1,0 +1,219 @@
+"""How well labels can be told from EEG windows by a classical decoder that never saw the run it is tested on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core.scoring.scores import p_of
+
+MIN_TRIALS, MIN_PER_LABEL, MAX_LABELS, MAX_TRIALS = 20, 5, 50, 3000
+N_STRETCHES, N_BINS = 5, 8
+N_CLASSES, N_FILTERS = 4, 3
+PERMUTATIONS = DRAWS = 1000
+FEW_LABELS = 10
+LEAST_LOG = -700.0
+ARTEFACT = 5.0  # times the median peak to peak
+
+
+@dataclass(frozen=True)
+class Decodability:
+    """A cross-validated ROC-AUC (`value`, chance 0.5; of several labels the mean of each against the rest).
+
+    interval: bootstrap over trials, 95 %. p_value: labels shuffled inside what was held out. each: by held-out part. A
+    value of None was not measured; `note` says why, or what is to be known beside it.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    n_trials: int = 0
+    labels: tuple[str, ...] = ()
+    each: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON holds them."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """Return the figures in a few words."""
+        if self.value is None or self.interval is None:
+            return f"not measured: {self.note}"
+        low, high = self.interval
+        return f"ROC-AUC {self.value:.3f} (95 % {low:.3f} to {high:.3f}, chance 0.5, p = {self.p_value:.2g})"
+
+
+def decode_labels(
+    windows: np.ndarray,
+    label: np.ndarray,
+    labels: Sequence[str],
+    person: np.ndarray,
+    run: np.ndarray,
+    onset: np.ndarray,
+    apart_s: float,
+    seed: int = 0,
+) -> Decodability:
+    """Return how well held-out labels are told from windows (n, n_channels, n_times) in volts.
+
+    label: int (n,), into `labels`. person, run: (n,), of any kind; onset: (n,) seconds. A person's whole runs are held
+    out one at a time; a single run in five stretches of time, without the trials within apart_s of the stretch. The
+    decoder is logistic regression on Xdawn covariances in tangent space and on channels averaged in eight bins of
+    time. Windows over five times the median peak-to-peak amplitude and labels with less than five trials are left out.
+    """
+    windows = np.asarray(windows)
+    peaks = np.ptp(windows, axis=2).max(axis=1) if len(windows) else np.zeros(0)
+    usable = peaks <= ARTEFACT * np.median(peaks) if len(peaks) else np.zeros(0, dtype=bool)
+    counts = np.bincount(label[usable], minlength=len(labels))
+    known = np.flatnonzero(counts >= MIN_PER_LABEL)
+    chosen = np.flatnonzero(usable & np.isin(label, known))
+    if len(known) < 2 or len(chosen) < MIN_TRIALS:
+        return Decodability(
+            None,
+            note=f"{len(chosen)} usable trials of {len(known)} labels; it takes {MIN_TRIALS} trials, two labels and "
+            f"{MIN_PER_LABEL} trials of each",
+        )
+    if len(known) > MAX_LABELS:
+        return Decodability(None, note=f"{len(known)} labels; this estimate is for at most {MAX_LABELS}")
+    if len(chosen) > MAX_TRIALS:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MAX_TRIALS).astype(int)]
+    truth = np.searchsorted(known, label[chosen])
+    data = windows[chosen]
+    folds = _folds(person[chosen], run[chosen], onset[chosen], apart_s)
+    scores, part = np.full((len(chosen), len(known)), np.nan), np.full(len(chosen), "", dtype=object)
+    for name, held, train in folds:
+        if len(np.unique(truth[train])) < 2:
+            continue
+        scores[held] = _fit_and_score(data, truth, train, held, len(known))
+        part[held] = name
+    tested = np.flatnonzero(np.isfinite(scores).all(axis=1))
+    groups = [
+        rows for name in dict.fromkeys(part[tested].tolist()) if _mixed(truth[rows := tested[part[tested] == name]])
+    ]
+    if not groups:
+        return Decodability(None, note="every run holds one label only, so none can be tested by the others")
+    return _figures(scores, truth, groups, part, tuple(labels[int(i)] for i in known), len(label) - len(chosen), seed)
+
+
+def mean_auc(ranks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """Return the ROC-AUC averaged over labels and then over groups of trials, each group as heavy as its trials.
+
+    ranks: of each group, the ranks of every label's scores (n, n_labels) among its trials; truth: its labels (n,).
+    """
+    values = [_auc(rank, own) for rank, own in zip(ranks, truth, strict=True)]
+    return float(np.average(values, weights=[len(own) for own in truth]))
+
+
+def _figures(
+    scores: np.ndarray,
+    truth: np.ndarray,
+    groups: list[np.ndarray],
+    part: np.ndarray,
+    labels: tuple[str, ...],
+    n_left_out: int,
+    seed: int,
+) -> Decodability:
+    if len(labels) == 2:  # one score for two labels
+        scores = (scores[:, 1] - scores[:, 0])[:, None] * np.array([-1.0, 1.0])
+    ranks, own = [_ranks(scores[rows]) for rows in groups], [truth[rows] for rows in groups]
+    value, rng = mean_auc(ranks, own), np.random.default_rng(seed)
+    permuted = np.array([mean_auc(ranks, [rng.permutation(one) for one in own]) for _ in range(PERMUTATIONS)])
+    drawn = []
+    for _ in range(DRAWS if len(labels) <= FEW_LABELS else DRAWS // 5):
+        picked = [rng.choice(rows, len(rows)) for rows in groups]
+        if all(_mixed(truth[rows]) for rows in picked):
+            drawn.append(mean_auc([_ranks(scores[rows]) for rows in picked], [truth[rows] for rows in picked]))
+    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > DRAWS / 10 else (np.nan, np.nan)
+    return Decodability(
+        value,
+        (float(low), float(high)),
+        p_of(value, permuted),
+        sum(map(len, groups)),
+        labels,
+        {str(part[rows[0]]): _auc(rank, truth[rows]) for rank, rows in zip(ranks, groups, strict=True)},
+        f"{n_left_out} trials left out (far larger than usual, or of labels with few trials)" if n_left_out else "",
+    )
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Return the rank of each score (n, n_labels) in its column, from 1; equal scores share the mean of theirs."""
+    ranks = np.empty_like(scores)
+    for column, rank in zip(scores.T, ranks.T, strict=True):
+        rising = np.sort(column)
+        rank[:] = (rising.searchsorted(column, "left") + rising.searchsorted(column, "right") + 1) / 2
+    return ranks
+
+
+def _auc(ranks: np.ndarray, truth: np.ndarray) -> float:
+    # Mann and Whitney: the sum of the ranks of a label's own trials tells how many of the others they outdo
+    own = truth[:, None] == np.arange(ranks.shape[1])
+    n_own = own.sum(axis=0)
+    told = (n_own > 0) & (n_own < len(truth))
+    wins = (ranks * own).sum(axis=0) - n_own * (n_own + 1) / 2
+    return float((wins[told] / (n_own * (len(truth) - n_own))[told]).mean())
+
+
+def _mixed(truth: np.ndarray) -> bool:
+    return len(np.unique(truth)) > 1
+
+
+def _folds(
+    person: np.ndarray, run: np.ndarray, onset: np.ndarray, apart_s: float
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return for each part its name, the trials held out and those trained on, all of one person."""
+    found = []
+    for who in dict.fromkeys(person.tolist()):
+        own = np.flatnonzero(person == who)
+        runs = list(dict.fromkeys(run[own].tolist()))
+        if len(runs) > 1:
+            for name in runs:
+                found.append((str(name), own[run[own] == name], own[run[own] != name]))
+            continue
+        order = own[np.argsort(onset[own], kind="stable")]
+        for i, held in enumerate(np.array_split(order, N_STRETCHES)):
+            if not len(held):
+                continue
+            first, last = onset[held].min() - apart_s, onset[held].max() + apart_s
+            train = order[(onset[order] < first) | (onset[order] > last)]
+            if len(train):
+                found.append((f"{runs[0]}, part {i + 1} of {N_STRETCHES}", held, train))
+    return found
+
+
+def _fit_and_score(
+    data: np.ndarray, truth: np.ndarray, train: np.ndarray, held: np.ndarray, n_labels: int
+) -> np.ndarray:
+    """Return each held-out trial's log probability of each label (n, n_labels)."""
+    from sklearn.linear_model import LogisticRegression
+
+    features = _features(data, truth, train, np.concatenate([train, held]))
+    fitted = LogisticRegression(C=1.0, max_iter=2000).fit(features[: len(train)], truth[train])
+    found = np.full((len(held), n_labels), LEAST_LOG)  # for a label that the training part lacks
+    found[:, fitted.classes_] = np.maximum(fitted.predict_log_proba(features[len(train) :]), LEAST_LOG)
+    return found
+
+
+def _features(data: np.ndarray, truth: np.ndarray, train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the features of `rows`, of which those of `train` come first: all that is fitted, is fitted to these."""
+    import torch
+
+    from core.encoders.tangent import TangentConfig, fit_tangent
+
+    n_channels, n_times = data.shape[1:]
+    # microvolts: covariances of volts squared lie near the smallest numbers
+    eeg = torch.from_numpy(np.asarray(data[rows], dtype=np.float64) * 1e6)
+    config = TangentConfig(
+        n_channels=n_channels,
+        n_times=n_times,
+        n_classes=min(len(np.unique(truth[train])), N_CLASSES),
+        n_filters=min(max(n_channels // 2, 1), N_FILTERS),
+    )
+    tangent = fit_tangent(eeg[: len(train)], truth[train], config)
+    tokens = torch.cat([tangent(part).flatten(1) for part in eeg.split(256)]).numpy()
+    bins = np.array_split(np.arange(n_times), min(N_BINS, n_times))
+    means = np.concatenate([eeg[:, :, b].mean(2).numpy() for b in bins], axis=1)
+    center, spread = means[: len(train)].mean(axis=0), means[: len(train)].std(axis=0)
+    # together as heavy as one of the tangent space's features
+    means = (means - center) / np.where(spread > 0, spread, 1.0) / np.sqrt(means.shape[1])
+    return np.concatenate([tokens, means], axis=1)

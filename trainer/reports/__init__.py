@@ -1,0 +1,1 @@
+"""Pages that open from disk: of a run, of a recording."""

@@ -1,0 +1,78 @@
+"""What a data set is to the trainer: where its recordings are, what was shown in them, how they are prepared."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.preprocessing.config import PreprocessingConfig
+from core.recording import Recording
+
+
+@dataclass(frozen=True)
+class Session:
+    """One recording of a data set.
+
+    key: names it in the store, unique there. load: returns the recording and one dict a presentation as
+    `core.trials.build_trials` wants them (`label`, `onset` in seconds, and any of `image_id`, `caption`, `subject`,
+    `session`, `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that reason.
+    identity: what else the rows depend on (JSON-able): a store does not take a finished recording for one of another
+    identity. sources: the files read, whose SHA-256 the store keeps. `load` runs in another process where jobs > 1,
+    so it must pickle (joblib's cloudpickle takes closures and partials).
+    """
+
+    key: str
+    load: Callable[[], tuple[Recording, list[dict]]]
+    identity: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An entry of DATASETS; adding a data set is a small file and one line there.
+
+    options: a frozen dataclass whose fields become the command's flags. sessions(source, options): the recordings,
+    found but not read. preprocessing(source, options): how they are prepared by default. provenance(source, options):
+    JSON-able account for `store.json`: what it is, licence, credit, what the options were. labels: their order where
+    the data set fixes it, else None (sorted). needs_source: whether there is no such data set without a folder.
+    left_out(source, options): what in the folder is no recording of it, with the reason; a data set that has this is a
+    person's own recordings, whose quality is measured and reported.
+    """
+
+    name: str
+    description: str
+    options: type
+    sessions: Callable[[Path | None, Any], Sequence[Session]]
+    preprocessing: Callable[[Path | None, Any], PreprocessingConfig]
+    provenance: Callable[[Path | None, Any], dict[str, Any]]
+    labels: tuple[str, ...] | None = None
+    needs_source: bool = True
+    left_out: Callable[[Path | None, Any], dict[str, str]] | None = None
+
+
+def files_in(source: Path | None, suffixes: Sequence[str], what: str, recursive: bool = False) -> list[Path]:
+    """Return the files of a folder whose names end in one of `suffixes` (any case), sorted; `source` may be one file.
+
+    Raises ValueError where no source was given, FileNotFoundError where it or such a file is not there; both say what
+    is wanted.
+    """
+    if source is None:
+        raise ValueError(f"--source is needed: {what}")
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist; --source must be {what}")
+    listed = [source] if source.is_file() else sorted(source.rglob("*") if recursive else source.iterdir())
+    endings = tuple(suffix.lower() for suffix in suffixes)
+    found = [
+        path
+        for path in listed
+        if path.is_file() and not path.name.startswith(".") and path.name.lower().endswith(endings)
+    ]
+    if not found:
+        raise FileNotFoundError(f"{source} holds no file ending in {', '.join(suffixes)}; --source must be {what}")
+    return found
+
+
+def file_identity(*paths: Path) -> dict[str, Any]:
+    """Return names and sizes of files: what tells a store cheaply that a recording was replaced."""
+    return {"files": [{"file": path.name, "bytes": path.stat().st_size} for path in paths]}

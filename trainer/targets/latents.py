@@ -1,0 +1,60 @@
+"""Pictures to latents and back, through the autoencoder of a model, a tiny one, or TAESD's own files."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from core.conditioning.taesd import is_taesd, load_taesd
+
+WAY = (
+    "give --vae (or --clip) TAESD's folder (taesd_encoder.safetensors, taesd_decoder.safetensors), an autoencoder or a "
+    "Stable Diffusion model in diffusers' format, a .safetensors checkpoint, or a hub id such as madebyollin/taesd"
+)
+
+
+def load_autoencoder(where: str):
+    """Return diffusers' AutoencoderKL or AutoencoderTiny from a folder, a checkpoint or a hub id, in eval mode.
+
+    Raises FileNotFoundError saying what would do.
+    """
+    from diffusers import AutoencoderKL, AutoencoderTiny
+    from diffusers.utils import logging
+
+    logging.disable_progress_bar()
+    path = Path(where)
+    if path.is_dir() and is_taesd(path):
+        return load_taesd(path)
+    if path.is_file():
+        from core.conditioning.diffusers_pipeline import load_pipeline
+
+        return load_pipeline(path).vae.eval()
+    is_model = not path.is_dir() or (path / "vae").is_dir()
+    tries = [(AutoencoderKL, "vae"), (AutoencoderTiny, "vae")] if is_model else []
+    tries += [(AutoencoderKL, ""), (AutoencoderTiny, "")] if not (path / "vae").is_dir() else []
+    for made, subfolder in tries:
+        try:
+            config = made.load_config(where, **({"subfolder": subfolder} if subfolder else {}))
+            if config.get("_class_name", made.__name__) != made.__name__:
+                continue
+            return made.from_pretrained(where, **({"subfolder": subfolder} if subfolder else {})).eval()
+        except (OSError, ValueError):
+            continue
+    raise FileNotFoundError(f"no autoencoder at {where!r}; {WAY}")
+
+
+@torch.no_grad()
+def to_latents(vae, pictures: Tensor) -> Tensor:
+    """Return the latents (n, 4, h, w) of pictures (n, 3, H, W) in [0, 1], scaled as the model's sampler has them.
+
+    Of an autoencoder that gives a distribution it is the mean.
+    """
+    encoded = vae.encode(pictures * 2 - 1)
+    found = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
+    return found * vae.config.scaling_factor
+
+
+@torch.no_grad()
+def to_pictures(vae, latents: Tensor) -> Tensor:
+    """Return the pictures (n, 3, H, W) in [0, 1] that latents (n, 4, h, w) in the sampler's scale decode to."""
+    return (vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)

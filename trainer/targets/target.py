@@ -1,0 +1,57 @@
+"""Target: what a head is trained towards, one row for each distinct caption or picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from core.model.heads import ONE_TOKEN
+from core.model.spaces import find_space
+from core.preprocessing.trials import Trials
+
+from ..config.options import TrainOptions
+from .frozen_targets import load_targets, within_reach
+
+
+@dataclass(frozen=True)
+class Target:
+    """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
+    `column`.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    column: str
+
+    def rows(self, trials: Trials) -> np.ndarray:
+        """Return the row of `values` for each trial (n,); raises KeyError for one without a target."""
+        where = {name: row for row, name in enumerate(self.names)}
+        return np.array([where[name] for name in getattr(trials, self.column).tolist()], dtype=np.int64)
+
+
+def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[str, Target]:
+    """Return the targets of the options' regression spaces, computed once for each distinct caption or picture."""
+    found = {}
+    for space in options.space:
+        kind = find_space(space).kind
+        if kind == "prompts":
+            continue
+        column = "caption" if kind == "text" else "image_id"
+        names = np.unique(getattr(trials, column)).tolist()
+        values, shape = load_targets(
+            space,
+            options.clip,
+            names,
+            cache=cache,
+            images=options.images,
+            vae=options.vae,
+            size=options.picture_size if kind == "picture" else options.latent_size,
+            saliency=options.saliency_target,
+        )
+        if options.head in ONE_TOKEN and kind == "text":
+            empty = load_targets(space, options.clip, [""], cache=cache)[0][0]
+            values = within_reach(values, shape, options.head, empty)
+        found[space] = Target(values, tuple(names), shape, column)
+    return found

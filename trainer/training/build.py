@@ -1,0 +1,201 @@
+"""From trials and options to an encoder ready to be fitted: preprocessing, normaliser, targets, heads."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from core.encoders import ENCODERS, config_from_dict, encoder_named
+from core.model.backbone_file import load_backbone_into
+from core.model.checkpoint import EegEncoder, load_encoder
+from core.model.heads import ONE_TOKEN, HeadConfig
+from core.model.spaces import find_space
+from core.model.spectrogram import Spectrogram, SpectrogramConfig
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.normaliser import Normaliser, fit_normaliser
+from core.preprocessing.trials import Trials
+
+from ..config.options import TrainOptions
+from ..targets.target import Target
+
+NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
+
+
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, object]:
+    """Return `key=value` settings as a dict, values read as whole numbers, numbers, true/false, lists with commas, or
+    text.
+
+    Raises ValueError for a setting without an equals sign.
+    """
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--set takes key=value, not {pair!r}")
+        settings[key.strip()] = tuple(_value(part) for part in text.split(",")) if "," in text else _value(text)
+    return settings
+
+
+def _value(text: str) -> object:
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def preprocessing_of(stored: PreprocessingConfig, options: TrainOptions) -> PreprocessingConfig:
+    """Return the store's preprocessing with the steps that are fitted on training data filled in from the options."""
+    return replace(stored, scaling=options.scaling, clip=options.clip_sd or None, whitening=options.whitening)
+
+
+def fit_training_normaliser(trials: Trials, train: np.ndarray, config: PreprocessingConfig, seed: int) -> Normaliser:
+    """Fit the normaliser on the training trials, or on a random 4,000 of them."""
+    if len(train) > NORMALISER_TRIALS:
+        train = np.sort(np.random.default_rng([seed, 5]).permutation(train)[:NORMALISER_TRIALS])
+    return fit_normaliser(np.asarray(trials.eeg[train]), config, trials.label[train])
+
+
+def spectrogram_of(options: TrainOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
+    """Return the spectrogram that the options name, at the preprocessing's rate; None for none."""
+    if options.spectrogram == "none":
+        return None
+    if options.spectrogram == "braincoder":
+        return SpectrogramConfig(kind="braincoder")
+    return SpectrogramConfig(kind="stft", sfreq=config.sfreq)
+
+
+def backbone_config(
+    options: TrainOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int
+):
+    """Return the backbone's config: sizes from the data, everything else from --set.
+
+    Raises ValueError for an unknown architecture or setting, listing the known ones.
+    """
+    settings = parse_settings(options.set)
+    n_channels = len(config.ch_names)
+    if encoder_named(options.encoder).input == "spec":
+        if spectrogram is None:
+            raise ValueError(f"--encoder {options.encoder} reads pictures: add --spectrogram stft or braincoder")
+        channels, height, width = Spectrogram(spectrogram)(torch.zeros(1, n_channels, config.n_times)).shape[1:]
+        sizes = {"in_channels": channels, "image_height": height, "image_width": width}
+    else:
+        if spectrogram is not None:
+            readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]
+            raise ValueError(
+                f"--encoder {options.encoder} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}"
+            )
+        sizes = {"n_channels": n_channels, "n_times": config.n_times}
+        if options.encoder == "tangent":
+            settings.setdefault("n_classes", min(n_classes, 8))
+    return config_from_dict(options.encoder, {**settings, **sizes})
+
+
+def head_configs(
+    options: TrainOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray
+) -> list[HeadConfig]:
+    """Return one head config for each of the options' spaces."""
+    heads = []
+    for space in options.space:
+        if find_space(space).kind == "prompts":
+            heads.append(HeadConfig(space, "prompts", prompts=class_prompts(trials), dropout=options.head_dropout))
+            continue
+        target = targets[space]
+        if find_space(space).kind == "picture":
+            heads.append(
+                HeadConfig(
+                    space,
+                    "generator",
+                    shape=target.shape,
+                    projector=options.projector or None,
+                    dropout=options.head_dropout,
+                    channels=options.generator_channels,
+                )
+            )
+            continue
+        seen = np.unique(target.rows(trials.select_columns(train)))
+        rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
+        # The one-vector kinds are for text; what else the encoder speaks is then predicted value by value.
+        kind = "linear" if options.head in ONE_TOKEN and find_space(space).kind != "text" else options.head
+        heads.append(
+            HeadConfig(
+                space,
+                kind,
+                shape=target.shape,
+                rank=rank,
+                projector=options.projector or None,
+                dropout=options.head_dropout,
+                concepts=() if kind == "positions" else tuple(target.names[i] for i in seen),
+            )
+        )
+    return heads
+
+
+def class_prompts(trials: Trials) -> tuple[str, ...]:
+    """Return one caption for each label, in the labels' order; raises ValueError where a label has several captions."""
+    prompts = []
+    for number, label in enumerate(trials.labels):
+        captions = np.unique(trials.caption[trials.label == number])
+        if len(captions) > 1:
+            raise ValueError(
+                f"label {label!r} has {len(captions)} captions; a `prompts` head needs one caption a label"
+            )
+        prompts.append(str(captions[0]) if len(captions) else label)
+    return tuple(prompts)
+
+
+def build_for(
+    trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions, targets: dict[str, Target]
+) -> EegEncoder:
+    """Return an unfitted encoder for the training trials, its heads holding the training targets' mean, basis and
+    gallery.
+
+    With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials; with
+    --pretrained its backbone's weights do. Raises ValueError where the file does not match the store or the options.
+    """
+    if options.finetune is not None:
+        encoder = load_encoder(options.finetune).requires_grad_(True)
+        _check_same_windows(encoder.preprocessing, stored)
+        for head in encoder.heads:
+            kind = head.config.kind  # type: ignore[union-attr]
+            if kind in ONE_TOKEN and kind != options.head:  # type: ignore[operator]
+                raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
+        encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, options.seed)
+        # Calibration belongs to the person it was fitted on.
+        encoder.confidence = {}
+        return encoder
+    config = preprocessing_of(stored, options)
+    spectrogram = spectrogram_of(options, config)
+    torch.manual_seed(options.seed)
+    encoder = EegEncoder(
+        config,
+        fit_training_normaliser(trials, train, config, options.seed),
+        options.encoder,
+        backbone_config(options, config, spectrogram, len(np.unique(trials.label[train]))),
+        head_configs(options, trials, targets, train),
+        spectrogram,
+    )
+    if options.pretrained is not None:
+        load_backbone_into(encoder, options.pretrained)
+    for space, target in targets.items():
+        head = encoder.head(space)
+        values = target.values[np.unique(target.rows(trials.select_columns(train)))]
+        head.set_target(values)
+        if head.config.concepts:
+            head.gallery.copy_(head.comparable(values))
+    return encoder
+
+
+def _check_same_windows(wanted: PreprocessingConfig, stored: PreprocessingConfig) -> None:
+    names = ("ch_names", "sfreq", "tmin", "tmax", "l_freq", "h_freq", "notch", "reference", "baseline")
+    for name in names:
+        if getattr(wanted, name) != getattr(stored, name):
+            raise ValueError(
+                f"the encoder to fine-tune was trained with {name} {getattr(wanted, name)}, "
+                f"the store has {getattr(stored, name)}; "
+                "prepare the store with the encoder's preprocessing"
+            )

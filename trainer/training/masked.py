@@ -1,0 +1,178 @@
+"""Masked pre-training: patches of a window are hidden and predicted from the others; no label is read.
+
+He et al., "Masked Autoencoders Are Scalable Vision Learners" (CVPR 2022); Chen et al., "DreamDiffusion" (arXiv
+2306.16934) for EEG. Channels are scaled robustly first, here and wherever the backbone is used, so that recordings of
+other amplitudes look alike to it.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from core.encoders import build_encoder
+from core.encoders.patch_transformer import PatchTransformer, TransformerBlock
+from core.model.backbone_file import save_backbone
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.normaliser import Normaliser, normalise
+from core.preprocessing.trials import Trials
+
+from ..config.options import TrainOptions
+from .batches import Batches
+from .build import backbone_config, fit_training_normaliser, preprocessing_of
+from .stage_state import Progress, copied, decayed, learning_rate, load_state, save_state, write_history
+
+STATE = "masked.pt"
+FILE = "backbone.safetensors"
+
+
+class MaskedModel(nn.Module):
+    """A patch transformer with a small decoder that predicts hidden patches.
+
+    preprocessing, normaliser: how windows in volts become the backbone's input.
+    """
+
+    def __init__(self, backbone: PatchTransformer, preprocessing: PreprocessingConfig, normaliser: Normaliser):
+        super().__init__()
+        self.backbone = backbone
+        self.preprocessing = preprocessing
+        self.normaliser = normaliser
+        config = backbone.config
+        self.placeholder = nn.Parameter(0.02 * torch.randn(config.width))
+        self.positions = nn.Parameter(0.02 * torch.randn(config.n_patches, config.width))
+        self.decoder = TransformerBlock(config.width, config.n_heads, 0.0)
+        self.norm = nn.LayerNorm(config.width)
+        self.last = nn.Linear(config.width, config.n_channels * config.patch)
+
+    def forward(self, eeg: Tensor, order: Tensor, n_seen: int) -> tuple[Tensor, Tensor]:
+        """Predict hidden patches of eeg (batch, n_channels, n_times).
+
+        order: (batch, n_patches), a permutation of the patches in each row; the first n_seen are seen, the others
+        hidden from the backbone. Returns predicted and true hidden patches, each (batch, n_hidden, n_channels * patch).
+        """
+        patches = self.backbone.patches(eeg)
+        hidden = order[:, n_seen:]
+        seen = _take(self.backbone.embed(patches), order[:, :n_seen])
+        encoded = self.backbone.encode(seen)
+        tokens = torch.cat([encoded, self.placeholder.expand(len(eeg), hidden.shape[1], -1)], dim=1)
+        tokens = self.decoder(tokens + self.positions[order])
+        return self.last(self.norm(tokens[:, n_seen:])), _take(patches, hidden)
+
+
+def _take(tokens: Tensor, index: Tensor) -> Tensor:
+    return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
+def masked_loss(model: MaskedModel, eeg: Tensor, ratio: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the loss on hidden patches of eeg (batch, channels, times), and what predicting zero would lose.
+
+    The loss is Huber's: squared below one robust standard deviation, absolute above, so that blinks, ten times the
+    EEG's size, do not decide it.
+    """
+    n = model.backbone.n_tokens
+    n_seen = min(n - 1, max(1, round(n * (1 - ratio))))
+    order = torch.rand(len(eeg), n, generator=draw).argsort(1).to(eeg.device)
+    predicted, true = model(eeg, order, n_seen)
+    predicted = predicted.float()
+    return F.smooth_l1_loss(predicted, true), F.smooth_l1_loss(torch.zeros_like(true), true)
+
+
+def build_masked(trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions) -> MaskedModel:
+    """Return an untrained model for a store's windows; raises ValueError for a backbone without patches, or volts."""
+    if options.encoder != "patch-transformer":
+        raise ValueError(
+            f"masked pre-training hides patches, which {options.encoder!r} has none of; use --encoder patch-transformer"
+        )
+    if options.scaling == "none":
+        raise ValueError("masked pre-training needs scaled channels: use --scaling train or window")
+    config = preprocessing_of(stored, options)
+    torch.manual_seed(options.seed)
+    backbone = build_encoder(options.encoder, backbone_config(options, config, None, 2))
+    assert isinstance(backbone, PatchTransformer)
+    if backbone.n_tokens < 2:
+        raise ValueError(f"a window of {config.n_times} samples is one patch; take a smaller one (--set patch=8)")
+    return MaskedModel(backbone, config, fit_training_normaliser(trials, train, config, options.seed))
+
+
+def pretrain(
+    trials: Trials, parts: dict[str, np.ndarray], stored: PreprocessingConfig, options: TrainOptions, card: dict
+) -> Path:
+    """Train for `options.masked` epochs on the training split and return the backbone file's path.
+
+    The backbone with the lowest loss on the validation split is kept (without one, the last). Rows go to metrics.jsonl
+    under the stage "masked"; an interrupted run goes on with --resume to the same result.
+    """
+    model = build_masked(trials, parts["train"], stored, options)
+    accelerator = Accelerator(mixed_precision=options.mixed_precision)
+    device = accelerator.device
+    model.to(device)
+    optimiser = torch.optim.AdamW(decayed(model, options), lr=options.lr, betas=options.betas)
+    progress, kept = Progress(), {"model": model, "optimiser": optimiser}
+    if options.resume and (options.out / STATE).is_file():
+        progress = load_state(options.out / STATE, kept)
+    optimiser = kept["optimiser"] = accelerator.prepare(optimiser)
+    batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
+    per_epoch = batches.count()
+    if not per_epoch:
+        raise ValueError(f"{len(parts['train'])} training windows make no batch of at least two; gather more")
+    steps = per_epoch * options.masked
+    for epoch in tqdm(range(progress.epoch, options.masked), desc="masked", initial=progress.epoch,
+                      total=options.masked, disable=not accelerator.is_main_process):  # fmt: skip
+        seed = (options.seed * 1_000_003 + epoch) * 83
+        torch.manual_seed(seed)
+        draw = torch.Generator().manual_seed(seed + 1)
+        model.train()
+        total = 0.0
+        for number, (eeg, _) in enumerate(batches.epoch(epoch, model)):  # type: ignore[arg-type]
+            for group in optimiser.param_groups:
+                group["lr"] = options.lr * learning_rate(epoch * per_epoch + number, steps, options)
+            with accelerator.autocast():
+                loss, _ = masked_loss(model, eeg.to(device), options.mask_ratio, draw)
+            accelerator.backward(loss)
+            if options.max_norm:
+                accelerator.clip_grad_norm_(model.parameters(), options.max_norm)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            total += loss.item()
+        if not math.isfinite(total):
+            raise ValueError(f"the masked loss is not a number at epoch {epoch}; lower --lr or look for broken windows")
+        row = {"stage": "masked", "epoch": epoch, "train_loss": total / per_epoch}
+        row |= held_out_loss(model, trials, parts["val"], options)
+        progress.epoch = epoch + 1
+        progress.history.append(row)
+        if row.get("val_loss", -math.inf) < progress.best:
+            progress.best, progress.best_epoch = row.get("val_loss", math.inf), epoch
+            progress.best_weights = copied(model)
+        if accelerator.is_main_process:
+            save_state(options.out / STATE, kept, progress)
+            write_history(options.out / "metrics.jsonl", progress.history, "masked")
+    if progress.best_weights:
+        model.load_state_dict(progress.best_weights)
+    path = options.out / FILE
+    if accelerator.is_main_process:
+        chosen = progress.history[progress.best_epoch]
+        measured = {name: chosen[name] for name in ("val_loss", "val_loss_of_zero") if name in chosen}
+        save_backbone(model.backbone, options.encoder, model.preprocessing, path, {**card, "masked": measured})
+    return path
+
+
+@torch.no_grad()
+def held_out_loss(model: MaskedModel, trials: Trials, rows: np.ndarray, options: TrainOptions) -> dict[str, float]:
+    """Return `val_loss` over rows (n,) with the same patches hidden every time, beside that of predicting zero."""
+    if not len(rows):
+        return {}
+    model.eval()
+    device = model.placeholder.device
+    draw = torch.Generator().manual_seed(options.seed)
+    losses = np.zeros(2)
+    for start in range(0, len(rows), options.batch):
+        cut = np.asarray(trials.eeg[rows[start : start + options.batch]])
+        eeg = torch.as_tensor(normalise(cut, model.preprocessing, model.normaliser), dtype=torch.float32)
+        pair = masked_loss(model, eeg.to(device), options.mask_ratio, draw)
+        losses += len(cut) * np.array([loss.item() for loss in pair])
+    return dict(zip(("val_loss", "val_loss_of_zero"), (losses / len(rows)).tolist(), strict=True))

@@ -1,0 +1,86 @@
+"""What the stages of a training share: where one stands, its optimiser's groups, its state on disk."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.files import write_atomically
+
+from ..config.options import TrainOptions
+
+
+@dataclass
+class Progress:
+    """Where a stage stands; everything a resumed one needs beside its parts' own states.
+
+    best: the lowest validation figure so far, of `best_epoch`, whose weights are `best_weights` (none yet: empty).
+    """
+
+    epoch: int = 0
+    best: float = math.inf
+    best_epoch: int = -1
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict] = field(default_factory=list)
+
+
+def decayed(module: nn.Module, options: TrainOptions) -> list[dict]:
+    """Return optimiser groups with weight decay on matrices only."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim > 1]
+    others = [parameter for parameter in trained if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def save_state(path: Path, parts: Mapping[str, Any], progress: Progress) -> None:
+    """Write everything a resumed stage needs, beside the old state and then renamed.
+
+    parts: networks and optimisers by name.
+    """
+    state = {name: part.state_dict() for name, part in parts.items()}
+    with write_atomically(path) as beside:
+        torch.save({"parts": state, "progress": vars(progress)}, beside)
+
+
+def load_state(path: Path, parts: Mapping[str, Any]) -> Progress:
+    """Read a stage's state into networks and optimisers; raises ValueError where it belongs to another run."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} does not belong to these options: resume with the run's own, or choose another --out"
+        ) from error
+    return Progress(**state["progress"])
+
+
+def copied(module: nn.Module) -> dict:
+    """Return a module's state on the CPU, apart from the module."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def learning_rate(step: int, steps: int, options: TrainOptions) -> float:
+    """Return the share of the base learning rate at a step: a linear rise, then a cosine to zero or constant."""
+    rise = max(1, round(options.warmup * steps))
+    if options.warmup and step < rise:
+        return (step + 1) / rise
+    if options.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def write_history(path: Path, history: list[dict], stage: str = "") -> None:
+    """Write one JSON object an epoch to metrics.jsonl, after the rows of other stages that stand there.
+
+    stage: what the rows have under "stage"; the loop that trains the heads has none.
+    """
+    written = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    others = [line for line in written if json.loads(line).get("stage", "") != stage]
+    with write_atomically(path) as beside:
+        beside.write_text("".join(line + "\n" for line in [*others, *(json.dumps(row) for row in history)]))

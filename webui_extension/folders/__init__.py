@@ -1,0 +1,1 @@
+"""Where the webui keeps recordings and encoder files."""

@@ -1,0 +1,1 @@
+"""The EEG tab, one file a panel, and the jobs behind its buttons."""
