@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import PACK
+
 if TYPE_CHECKING:
     from ...core.model.checkpoint import EegEncoder
 
+SHIPPED_ENCODERS = PACK / "assets" / "encoders"
 DIGITS = 10
 MAX_LOADED = 4
 _LOADED: OrderedDict[tuple[str, str], EegEncoder] = OrderedDict()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...core.files import PACK
+from .. import PACK
 from .request import DEFAULTS, FIELDS, in_digits
 
 if TYPE_CHECKING:
