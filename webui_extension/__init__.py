@@ -1,9 +1,6 @@
 """The AUTOMATIC1111 / Forge side: its callbacks, registered each time the host runs scripts/sd_eeg.py."""
 
 import threading
-from pathlib import Path
-
-PACK = Path(__file__).resolve().parent.parent  # the folder in which core/ and assets/ lie; core is not loaded at start
 
 
 def register_callbacks() -> None:

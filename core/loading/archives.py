@@ -33,9 +33,9 @@ _SIDECARS = ("_events.tsv", "_channels.tsv", "_electrodes.tsv", "participants.ts
 def unpacked(path: Path, options: ReadOptions, readers: Mapping[str, Reader]) -> Iterator[Path]:
     """Yield the file to read: `path` itself, or what a .gz or .zip holds, in a temporary folder that is removed.
 
-    `readers` tell which of a zip file's members are recordings; of several `options.member` names one (ValueError lists
-    them). Raises ValueError where it is damaged, cut off, locked or grows beyond any recording. Errors raised inside the
-    block tell the user's names.
+    `readers` tell which of a zip file's members are recordings; of several `options.member` names one (ValueError
+    lists them). Raises ValueError where it is damaged, cut off, locked or grows beyond any recording. Errors raised
+    inside the block tell the user's names.
     """
     if packing_of(path) is None:
         yield path

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import PACK
-
 if TYPE_CHECKING:
     from ...core.model.checkpoint import EegEncoder
 
-SHIPPED_ENCODERS = PACK / "assets" / "encoders"
+SHIPPED_ENCODERS = Path(__file__).resolve().parents[2] / "assets" / "encoders"
 DIGITS = 10
 MAX_LOADED = 4
 _LOADED: OrderedDict[tuple[str, str], EegEncoder] = OrderedDict()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import PACK
 from .request import DEFAULTS, FIELDS, in_digits
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ ALWAYS = ("recording", "encoder", "choose", "mode", "strength")
 
 def version() -> str:
     """Return the extension's version, from pyproject.toml."""
-    text = (PACK / "pyproject.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     return next(line.split('"')[1] for line in text.splitlines() if line.startswith("version"))
 
 
