@@ -1,8 +1,9 @@
 """The table of formats, every cell from a test: what is read, and which lies of a file are caught.
 
-Runs tests/test_formats_table.py and prints a table in Markdown: a tick where the test passed, a dash with the number of
-the reason where there is nothing to test (a format without timestamps cannot lie about its rate), a cross where it
-failed. Real files are those of $SD_EEG_DATA. Prints one JSON object as its last line, and exits with 1 at a cross.
+Runs tests/test_formats_table.py and prints the table of docs/recordings.md: a tick where the test passed, a dash with
+the number of the reason where there is nothing to test (a format without timestamps cannot lie about its rate), a cross
+where it failed. Real files are those of $SD_EEG_DATA. Prints one JSON object as its last line; exits with 1 at a
+cross.
 
     python benchmarks/formats.py [-k EDF]
 """

@@ -1,4 +1,4 @@
-"""Take the pictures of the standalone app in the README: docs/standalone-*.png, from a real run in a real browser.
+"""Take the pictures of the standalone app for docs/standalone.md: docs/standalone-*.png, from a run in a real browser.
 
     python -m tests.make_standalone_screenshots
 

@@ -1,4 +1,4 @@
-"""SqueezeNet's published compressed weights, decoded into the file that `trainer.squeezenet` reads; for tests only."""
+"""SqueezeNet's published compressed weights, decoded into the file that `evaluation/squeezenet.py` reads; for tests."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """The pack as ComfyUI's registry takes it: validated and packed by the registry's own tool, and loaded from its zip."""
 
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -11,16 +12,18 @@ from pathlib import Path
 import pytest
 
 from tests import comfy_standin
+from tests.pages import PAGES, links, pictures, read
 
 ROOT = comfy_standin.ROOT
 NEEDED = [
-    "__init__.py", "install.py", "requirements.txt", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE",
+    "__init__.py", "install.py", "requirements.txt", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "LICENSE",
     "comfy_nodes/nodes_conditioning.py", "core/conditioning/for_host.py", "core/formats/lab/edf.py", "trainer/demo.py",
     "web/js/sd_eeg_upload.js", "web/docs/SDEEG_Encode.md", "web/docs/assets/encode.png",
     "locales/en/nodeDefs.json", "locales/zh/nodeDefs.json", "locales/ja/main.json", "locales/ko/main.json",
     "assets/encoders/n170-subject1.safetensors", "assets/phantom/phantom.json", "assets/icon.png",
 ]  # fmt: skip
-LEFT_OUT = ("tests", "benchmarks", "docs", "scripts", "webui_extension", ".ci", ".git", ".venv", "runs")
+LEFT_OUT = ("tests", "benchmarks", "scripts", "webui_extension", ".ci", ".git", ".venv", "runs")
 
 
 def comfy_cli() -> str | None:
@@ -82,8 +85,19 @@ def test_the_zip_holds_the_pack_and_leaves_out_what_only_developers_need(packed)
     workflows = {f"example_workflows/{path.name}" for path in (ROOT / "example_workflows").iterdir()}
     assert workflows - names == set()
     assert {name.split("/")[0] for name in names} & set(LEFT_OUT) == set()
+    assert {name for name in names if name.startswith("docs/")} == set(PAGES) - {"README.md"}  # pages, no pictures
     assert not [name for name in names if name.endswith((".pyc", ".egg-info"))]
     assert packed.stat().st_size < 40_000_000
+
+
+def test_the_pages_of_the_zip_link_to_files_of_the_zip(packed):
+    with zipfile.ZipFile(packed) as archive:
+        names = set(archive.namelist())
+    for page in PAGES:
+        shown = pictures(read(page))
+        files = [target.partition("#")[0] for target in links(read(page)) if target not in shown and ":" not in target]
+        places = {posixpath.normpath(posixpath.join(posixpath.dirname(page), file)) for file in files if file}
+        assert places - names == set(), page
 
 
 def test_the_pack_works_from_its_zip_alone(packed, tmp_path, monkeypatch):

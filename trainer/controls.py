@@ -3,8 +3,8 @@
     python trainer/controls.py runs/first --bands --leave-one-subject-out --block-permuted
     python trainer/controls.py runs/store --bands
 
-Each control fits one cheap decoder (trainer/plain_decoder.py) to single presentations of the run's training split and
-scores its test split. A run's report gets a section with the table. Nothing named does all of them.
+Each control fits one cheap decoder (trainer/evaluation/plain_decoder.py) to single presentations of the run's training
+split and scores its test split. A run's report gets a section with the table. Nothing named does all of them.
 """
 
 import json

@@ -43,7 +43,7 @@ class CrossValidateOptions:
     data: Path
     """Trial store with several runs and two labels."""
     preset: str = "n170"
-    """Row of trainer/presets.py; fitted in closed form."""
+    """Row of trainer/config/presets.py; fitted in closed form."""
     control: Path | None = None
     """Trial store of the same recordings with a window before the stimulus."""
     out: Path = Path("runs/cross-validated")

@@ -4,8 +4,8 @@
     python trainer/train.py --preset phantom --data runs/store --out runs/first
     python trainer/evaluate.py runs/first
 
-`--preset NAME` starts from a row of trainer/presets.py; every option has a flag that overrides it, and --help lists
-them. A killed run goes on with --resume.
+`--preset NAME` starts from a row of trainer/config/presets.py; every option has a flag that overrides it, and --help
+lists them. A killed run goes on with --resume.
 """
 
 import sys

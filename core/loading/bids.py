@@ -86,7 +86,7 @@ def with_sidecars(path: Path, signals: Signals, options: ReadOptions) -> Signals
     """Return `signals` with what BIDS sidecars beside `path` tell: types, bad channels, units, places, events.
 
     A file whose name is not BIDS comes back as it is. What the file itself declares goes before its sidecars, and where
-    they disagree `notes` says so; another sampling rate is for `timing.py` to judge.
+    they disagree `notes` says so; another sampling rate is for `judgement/rate.py` to judge.
     """
     if not is_recording_name(path.name):
         return signals

@@ -1,4 +1,4 @@
-"""Print the table of hosts and what ran in them, for the README, from JUnit files of these tests, such as one a host.
+"""Print the table of hosts and what ran in them, for docs/webui.md, from JUnit files of these tests, one a host.
 
     A1111_DIR=... A1111_PYTHON=... python -m pytest tests/host_a1111 --junitxml=runs/a1111.xml
     python -m tests.host_a1111.make_table runs/a1111.xml runs/forge.xml ...

@@ -1,4 +1,4 @@
-"""Take the pictures of ComfyUI in the README: docs/comfyui-*.png, from real runs in a real browser.
+"""Take the pictures of ComfyUI in the README and its pages: docs/comfyui-*.png, from real runs in a real browser.
 
     COMFYUI_DIR=... COMFYUI_PYTHON=... python -m tests.host_comfyui.make_screenshots [name ...]
 

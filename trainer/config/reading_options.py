@@ -12,7 +12,7 @@ from core.recording import Recording
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
-    """What is said of the files; one flag for every field of `core.loading.signals.ReadOptions`."""
+    """What is said of the files; one flag for every field of `core.formats.contract.signals.ReadOptions`."""
 
     units: str | None = None
     """what the file's numbers are, where it does not say: V, mV, uV, nV"""

@@ -129,7 +129,7 @@ def table_beside(path: Path, ending: str) -> Path:
 def presentations(
     table: Path, rows: Sequence[dict[str, Any]], recording: Recording, events: Sequence[Event]
 ) -> list[dict[str, Any]]:
-    """Return a recording's rows with onsets in seconds, as `core.trials.build_trials` wants them.
+    """Return a recording's rows with onsets in seconds, as `core.preprocessing.trials.build_trials` wants them.
 
     events: the recording's markers, which give the onsets in their order where the table has none. Rows without a label
     are marked `refused`. Raises ValueError where an onset is no time of this recording, or there are more or fewer

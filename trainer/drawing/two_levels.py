@@ -101,7 +101,7 @@ def decode_levels(
 ) -> Levels:
     """Return both levels of decoded windows.
 
-    outputs: the encoder's raw outputs by space, each with n rows (`core.prediction.predict`). init: one of
+    outputs: the encoder's raw outputs by space, each with n rows (`core.model.prediction.predict`). init: one of
     INIT_CHOICES. space: the text head, by default the first; an encoder without one draws under the empty prompt.
     restore_spread: see `condition`. size: of the start, (width, height), by default the pipeline's own.
     """

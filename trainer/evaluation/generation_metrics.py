@@ -2,7 +2,7 @@
 similarity.
 
 None of them looks at pixels. All of them depend on the network that looks, so a figure is only comparable with figures
-made with the same one (trainer/classifiers.py), at the same number of pictures.
+made with the same one (`picture_classifiers.py`), at the same number of pictures.
 """
 
 import numpy as np

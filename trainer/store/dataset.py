@@ -14,11 +14,11 @@ class Session:
     """One recording of a data set.
 
     key: names it in the store, unique there. load: returns the recording and one dict a presentation as
-    `core.trials.build_trials` wants them (`label`, `onset` in seconds, and any of `image_id`, `caption`, `subject`,
-    `session`, `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that reason.
-    identity: what else the rows depend on (JSON-able): a store does not take a finished recording for one of another
-    identity. sources: the files read, whose SHA-256 the store keeps. `load` runs in another process where jobs > 1,
-    so it must pickle (joblib's cloudpickle takes closures and partials).
+    `core.preprocessing.trials.build_trials` wants them (`label`, `onset` in seconds, and any of `image_id`, `caption`,
+    `subject`, `session`, `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that
+    reason. identity: what else the rows depend on (JSON-able): a store does not take a finished recording for one
+    of another identity. sources: the files read, whose SHA-256 the store keeps. `load` runs in another process where
+    jobs > 1, so it must pickle (joblib's cloudpickle takes closures and partials).
     """
 
     key: str

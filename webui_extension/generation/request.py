@@ -25,10 +25,11 @@ class EegRequest:
 
     recording: a reference that `Shelf.find` takes. encoder: a name of the library. choose: "events" (those with
     `label`, `which` of them, averaged as `average` says) or "times" (seconds, a list). mode, strength: as in
-    `core.steering`. start, end: part of the sampling, 0 to 1, in which the EEG acts. fallback: fall back to the prompt
-    as far as the decoder is unsure. negative: the host's own, or the encoder's train mean. init: which head's picture
-    img2img starts from. prompts: a rewording of the encoder's prompts, one a line. units: of the file's numbers.
-    reading: what else the file does not say, as `core.loading.options` takes it (`sfreq=250; channels=Fp1,Fp2`).
+    `core.conditioning.blending`. start, end: part of the sampling, 0 to 1, in which the EEG acts. fallback: fall back
+    to the prompt as far as the decoder is unsure. negative: the host's own, or the encoder's train mean. init: which
+    head's picture img2img starts from. prompts: a rewording of the encoder's prompts, one a line. units: of the
+    file's numbers. reading: what else the file does not say, as `core.loading.options` takes it
+    (`sfreq=250; channels=Fp1,Fp2`).
     """
 
     recording: str = ""

@@ -43,9 +43,9 @@ class Signals:
 
     `sfreq` is what the file says; `sfreq_said` is "declared" (in the file), "documented" (by the maker, the file says
     nothing), "measured" (by its timestamps) or "asked" (from the user). `stamps` (n_times,) are the samples' times in
-    seconds of any clock, as the file gives them, where it does: `timing.py` judges the rate by them.
+    seconds of any clock, as the file gives them, where it does: the rate is judged by them.
     `stamps_jitter_s` is how far a single stamp may be off (Bluetooth bursts). `rates_told` are rates (Hz) that other
-    places tell, by the place's name ("EEG.times", "sidecar sub-01_eeg.json"): `timing.py` holds them against `sfreq`.
+    places tell, by the place's name ("EEG.times", "sidecar sub-01_eeg.json"), held against `sfreq`.
     `lost` is how many samples a counter says never arrived. `events` have onsets in seconds (sample / sfreq) from the
     first sample; `event_source` names where they come from. `marker_events` are those of further sources by name
     (marker streams, marker columns of text), taken beside them; `sidecar_events` those of tables that belong to the

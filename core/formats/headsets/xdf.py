@@ -85,7 +85,7 @@ def read_xdf(path: Path, options: ReadOptions) -> Signals:
             for start, stop in pieces:
                 sound.write(content[start:stop])
             sound.seek(0)
-            # jitter is dealt with in timing.py, which sees gaps of 0.1 s where pyxdf straightens up to 1 s
+            # jitter is dealt with in clock.py, which sees gaps of 0.1 s where pyxdf straightens up to 1 s
             return pyxdf.load_xdf(sound, dejitter_timestamps=False, **more)[0]
 
         def load() -> Any:
