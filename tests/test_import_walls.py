@@ -1,22 +1,17 @@
-"""Who may import whom, and that core loads with nothing but torch, numpy and safetensors."""
+"""Who may import whom (.importlinter), and that core loads with nothing but torch, numpy and safetensors."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 SIDES = ("core", "comfy_nodes", "webui_extension", "trainer", "scripts")
-RELATIVE_ONLY = ("core", "comfy_nodes", "webui_extension")
-MAY_REACH = {  # which of our own folders each may import
-    "core": {"core"},
-    "comfy_nodes": {"comfy_nodes", "core"},
-    "webui_extension": {"webui_extension", "core"},
-    "trainer": {"trainer", "core"},
-    "scripts": {"webui_extension"},
-}
-HOSTS = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "nodes", "modules", "gradio", "fastapi"}
 CORE_AT_LOAD = {"torch", "numpy", "safetensors"}
 HOST_SIDE_AT_LOAD = {
     "comfy_nodes": {"comfy_api", "folder_paths"},
@@ -75,21 +70,74 @@ def test_every_file_is_python_3_10():
         ast.parse(path.read_text(encoding="utf-8"), filename=relative_name(path), feature_version=(3, 10))
 
 
-def test_the_outer_folders_do_not_reach_each_other():
-    ours = {*SIDES, "tests", "benchmarks", "install"}
-    for path in sources(*SIDES):
-        reached = {name for name, _, _ in imports(path)} & ours
-        assert reached <= MAY_REACH[path.relative_to(ROOT).parts[0]], relative_name(path)
+def lint(config: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Hold the packages that lie in a folder against a file of contracts."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), str(ROOT / config), "--no-cache", "--no-logo"]
+    environ = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
 
 
-def test_core_and_trainer_know_no_host():
-    for path in sources("core", "trainer"):
-        assert not {name for name, _, _ in imports(path)} & HOSTS, relative_name(path)
+def kept(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The names of the contracts that hold; what a contract says of itself stays on one line."""
+    return [line.removesuffix(" KEPT") for line in done.stdout.splitlines() if line.endswith(" KEPT")]
 
 
-def test_the_loaded_folders_import_each_other_relatively():
-    for path in sources(*RELATIVE_ONLY):
-        assert not {name for name, relative, _ in imports(path) if not relative} & set(SIDES), relative_name(path)
+@pytest.fixture
+def house(tmp_path) -> Path:
+    """A folder with copies of core and trainer, into which a test may plant what must not be."""
+    for side in ("core", "trainer"):
+        shutil.copytree(ROOT / side, tmp_path / side, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.fixture
+def pack(tmp_path) -> Path:
+    """A folder with the package sd_eeg, as a host would name what it loads."""
+    for side in ("core", "comfy_nodes", "webui_extension"):
+        shutil.copytree(ROOT / side, tmp_path / "sd_eeg" / side, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "sd_eeg" / "__init__.py").touch()
+    return tmp_path
+
+
+def test_core_and_trainer_keep_their_floors_without_cycles_and_know_no_host():
+    done = lint(".importlinter", ROOT)
+    assert done.returncode == 0, done.stdout
+    assert len(kept(done)) == 4
+
+
+def test_what_hosts_load_keeps_its_floors_without_cycles_and_the_sides_apart(pack):
+    done = lint(".importlinter-hosts", pack)
+    assert done.returncode == 0, done.stdout
+    assert "7 kept, 0 broken" in done.stdout
+
+
+PLANTED = {  # file: the line that is planted at its end, and the contract that it breaks
+    "core/montage.py": ("from .conditioning import blending", "floors of core"),
+    "core/plots/canvas.py": ("def late():\n    from . import plots", "no cycles"),
+    "core/formats/contract/units.py": ("from ..lab import edf", "no cycles"),
+    "core/files.py": ("def late():\n    import folder_paths", "know no host"),
+    "trainer/store/store.py": ("from ..training import fit", "floors of trainer"),
+}
+
+
+@pytest.mark.parametrize("file", PLANTED)
+def test_an_import_that_must_not_be_is_named(house, file):
+    line, contract = PLANTED[file]
+    with open(house / file, "a", encoding="utf-8") as grown:
+        grown.write(f"\n\n{line}\n")
+    done = lint(".importlinter", house)
+    assert done.returncode == 1
+    assert any(contract in broken for broken in done.stdout.splitlines() if broken.endswith("BROKEN")), done.stdout
+
+
+def test_a_side_that_reaches_the_other_or_an_absolute_name_is_named(pack):
+    nodes = pack / "sd_eeg" / "comfy_nodes"
+    with open(nodes / "nodes_plot.py", "a", encoding="utf-8") as grown:
+        grown.write("\n\nfrom ..webui_extension import messages\n")
+    with open(nodes / "folders.py", "a", encoding="utf-8") as grown:
+        grown.write("\n\nimport core.recording\n")
+    done = lint(".importlinter-hosts", pack)
+    assert "4 kept, 3 broken" in done.stdout, done.stdout
 
 
 def test_core_loads_torch_numpy_and_safetensors_only():

@@ -1,3 +1,1 @@
-"""The phantom world: drawn scenes, a simulated brain that sees them, and the ideal observer. Nothing here is brain
-data.
-"""
+"""The phantom world: drawn scenes, a simulated brain that sees them, the ideal observer; nothing is brain data."""
