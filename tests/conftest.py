@@ -41,3 +41,13 @@ def sources(tmp_path):
 def folders(tmp_path):
     """The folders that `sources` has made, by name: kept, recordings, uploads, encoders."""
     return SimpleNamespace(**{path.name: path for path in tmp_path.iterdir() if path.is_dir()})
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory) -> dict:
+    """The schema of every node, by its id, as ComfyUI's stand-in asks for them."""
+    from tests.comfy_standin import hosted
+
+    folder = tmp_path_factory.mktemp("host")
+    with hosted(folder / "models", folder / "input") as host:
+        return {node_id: node.define_schema() for node_id, node in host.nodes.items()}

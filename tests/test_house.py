@@ -1,4 +1,4 @@
-"""Rooms that are found in ten seconds: small folders that say what lives there, small files, names that say something."""
+"""Rooms found in ten seconds: small folders that say what lives there, small files, names that say something."""
 
 import ast
 from pathlib import Path

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.comfy_standin import ROOT, Option, all_inputs, hosted
+from tests.comfy_standin import ROOT, Option, all_inputs
 
 LOCALES = ROOT / "locales"
 SCRIPTS = {"zh": "[\u4e00-\u9fff]", "ja": "[\u3040-\u30ff\u4e00-\u9fff]", "ko": "[\uac00-\ud7a3]"}
@@ -17,13 +17,6 @@ CODE = re.compile(r"`([^`]+)`")
 
 def read(language: str, name: str = "nodeDefs") -> dict:
     return json.loads((LOCALES / language / f"{name}.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def schemas(tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("host")
-    with hosted(folder / "models", folder / "input") as host:
-        return {node_id: node.define_schema() for node_id, node in host.nodes.items()}
 
 
 def texts(entry: dict, path: tuple = ()):

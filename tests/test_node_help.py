@@ -4,19 +4,10 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
-from tests.comfy_standin import ROOT, all_inputs, hosted
+from tests.comfy_standin import ROOT, all_inputs
 
 PAGES = ROOT / "web" / "docs"
 PICTURE = re.compile(r"!\[([^\]]+)\]\(([^)]+)\)")
-
-
-@pytest.fixture(scope="module")
-def schemas(tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("host")
-    with hosted(folder / "models", folder / "input") as host:
-        return {node_id: node.define_schema() for node_id, node in host.nodes.items()}
 
 
 def page(node_id: str) -> str:
