@@ -25,6 +25,7 @@ import torch
 
 from core.preprocessing.trials import Trials
 from core.scoring.scores import bootstrap_interval, chance_interval, permutation_p, shuffled_baseline, topk_accuracy
+from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
@@ -64,12 +65,12 @@ def prepared(folder: Path, shown: PhantomOptions) -> Path:
 
 def options_of(name: str, store: Path, seed: int, epochs: int) -> TrainOptions:
     """Return the stage's options: f_θ as the preset has it, or the published LSTM with the same triplets."""
-    options = replace(
+    options = with_flags(
         preset_named("neuroimagen"), data=store, space=("prompts",), gan_epochs=0, seed=seed, contrastive=epochs
     )
     if name == "lstm":
         # The published width and depth and its usual rate and decay; random averages, which overfit it least.
-        return replace(options, encoder="lstm", set=(), average="random", lr=1e-3, weight_decay=0.0)
+        return with_flags(options, encoder="lstm", set=(), average="random", lr=1e-3, weight_decay=0.0)
     return options
 
 
@@ -91,7 +92,8 @@ def scored(scores: np.ndarray, test: Trials) -> dict:
 
 def both_averagings(trials: Trials, parts: dict, options: TrainOptions) -> dict[str, tuple[Trials, Trials]]:
     """Return training and test trials, single and with each picture's repeats averaged."""
-    averaged = tuple(trials_at_use(trials, parts[name], replace(options, average="all")) for name in ("train", "test"))
+    data = replace(options.data, average="all")
+    averaged = tuple(trials_at_use(trials, parts[name], data) for name in ("train", "test"))
     return {"averaged": averaged, "single": (trials.select(parts["train"]), trials.select(parts["test"]))}
 
 
@@ -112,7 +114,7 @@ def features_of(encoder, trials: dict[str, tuple[Trials, Trials]]) -> dict[str, 
 
 
 def loaded(options: TrainOptions):
-    store = open_store(options.data)
+    store = open_store(options.data.store)
     trials = store.trials()
     return store, trials, split_trials(trials, options)
 
@@ -133,7 +135,7 @@ def f_theta(options: TrainOptions, folder: Path) -> dict:
     return {
         **probed(found, both_averagings(trials, parts, options)),
         "parameters": n_parameters,
-        "epochs": options.contrastive,
+        "epochs": options.stages.contrastive.epochs,
         "best_epoch": epoch,
         "train_s": round(seconds, 1),
         "peak_mb": round(peak),
@@ -169,7 +171,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     epochs, montages = (15, ["epoc-14"]) if arguments.quick else (60, arguments.montages)
-    figures: dict = {"classes": N_CLASSES, "chance": 1 / N_CLASSES, "backbone": preset_named("neuroimagen").encoder}
+    figures: dict = {
+        "classes": N_CLASSES,
+        "chance": 1 / N_CLASSES,
+        "backbone": preset_named("neuroimagen").encoder.name,
+    }
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         for montage in montages:

@@ -27,6 +27,7 @@ from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.trials import Trials
 from core.scoring.scores import roc_auc
+from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.cross_validate import auc_figures, encoders_left_out
@@ -57,7 +58,7 @@ def class_latents(folder: Path, vae: str, size: int) -> tuple[Target, dict[str, 
 
 def options_of(kind: str) -> TrainOptions:
     """Return the n170 preset with the heads of a kind of regression, alike in everything else."""
-    return replace(preset_named("n170"), **HEADS[kind])
+    return with_flags(preset_named("n170"), **HEADS[kind])
 
 
 def shuffled(trials: Trials, seed: int) -> Trials:
@@ -175,7 +176,7 @@ def main() -> None:
                 name = f"{kind} control" if control else kind
                 started = time.perf_counter()
                 told = shuffled(trials, arguments.seed) if control else trials
-                options = replace(options_of(kind), seed=arguments.seed)
+                options = with_flags(options_of(kind), seed=arguments.seed)
                 found, wide[name] = decode_left_out(told, store.config, target, options, Path(folder) / name)
                 scores |= {f"{name}, {'encoder' if space == 'prompts' else 'latent'}": v for space, v in found.items()}
                 seconds[name] = round(time.perf_counter() - started, 1)

@@ -19,7 +19,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import torch
 
-from trainer.config.options import TrainOptions
+from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.prepare import prepare
@@ -39,7 +39,7 @@ def run_case(folder: Path, design: str, l_freq: float, classes: int, epochs: int
     prepare("phantom", None, folder / "store", shown, progress=False)
     started = time.monotonic()
     train(
-        TrainOptions(
+        train_options(
             data=folder / "store", out=folder / "run", encoder="nice",
             set=("kernel=13", "pool=17", "stride=4", "n_filters=16", "dropout=0.3"),
             space=("prompts",), average="none", epochs=epochs, lr=2e-3, patience=0, seed=seed,

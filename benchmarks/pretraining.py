@@ -15,7 +15,6 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -27,7 +26,8 @@ from core.model.backbone_file import save_backbone
 from core.model.prediction import predict
 from core.preprocessing.trials import Trials
 from core.scoring.scores import bootstrap_interval, chance_interval, roc_auc
-from trainer.config.options import TrainOptions
+from trainer.config.flags import with_flags
+from trainer.config.options import TrainOptions, train_options
 from trainer.config.presets import preset_named
 from trainer.datasets import n170
 from trainer.datasets.phantom import PhantomOptions
@@ -55,16 +55,16 @@ def few(trials: Trials, rows: np.ndarray, n_each: int, seed: int) -> np.ndarray:
 
 def fitted(trials: Trials, store: TrialStore, rows: np.ndarray, options: TrainOptions, steps: int):
     """Return an encoder trained on rows (n,) for about so many steps, without validation."""
-    per_epoch = max(1, len(rows) // options.batch)
+    per_epoch = max(1, len(rows) // options.training.batch)
     parts = {"train": rows, "val": rows[:0]}
-    options = replace(options, epochs=max(4, round(steps / per_epoch)))
-    return fit_encoder(trials, parts, store.config, {}, options, options.out)
+    options = with_flags(options, epochs=max(4, round(steps / per_epoch)))
+    return fit_encoder(trials, parts, store.config, {}, options, options.outputs.out)
 
 
 def backbone_file(trials: Trials, parts: dict, store: TrialStore, options: TrainOptions, folder: Path) -> Path:
     """Pre-train on a store's training windows and return the file."""
     folder.mkdir(parents=True)
-    return pretrain(trials, parts, store.config, replace(options, out=folder), {})
+    return pretrain(trials, parts, store.config, with_flags(options, out=folder), {})
 
 
 def outputs(
@@ -76,9 +76,9 @@ def outputs(
         for start in ("random", "pretrained"):
             with tempfile.TemporaryDirectory() as folder:
                 if start == "random" and arm == "frozen":
-                    encoder = random_frozen(trials, store, rows, replace(options, out=Path(folder)), steps)
+                    encoder = random_frozen(trials, store, rows, with_flags(options, out=Path(folder)), steps)
                 else:
-                    chosen = replace(
+                    chosen = with_flags(
                         options, out=Path(folder), pretrained=file if start == "pretrained" else None, **changes
                     )
                     encoder = fitted(trials, store, rows, chosen, steps)
@@ -89,9 +89,9 @@ def outputs(
 def random_frozen(trials, store, rows, options: TrainOptions, steps: int):
     """Return an encoder whose backbone stayed as it was drawn: written to a file of its own, and frozen."""
     drawn = build_for(trials, rows, store.config, options, {})
-    path = options.out / "drawn.safetensors"
-    save_backbone(drawn.backbone, options.encoder, drawn.preprocessing, path)
-    return fitted(trials, store, rows, replace(options, pretrained=path, freeze="backbone"), steps)
+    path = options.outputs.out / "drawn.safetensors"
+    save_backbone(drawn.backbone, options.encoder.name, drawn.preprocessing, path)
+    return fitted(trials, store, rows, with_flags(options, pretrained=path, freeze="backbone"), steps)
 
 
 def compared(right: dict[str, list[np.ndarray]], pictures: list[np.ndarray]) -> dict:
@@ -122,8 +122,8 @@ def phantom_figures(arguments: argparse.Namespace, folder: Path) -> dict:
     trials = store.trials()
     parts = {name: np.flatnonzero(trials.split == name) for name in ("train", "val", "test")}
     test = trials.select(parts["test"]).average_repeats()
-    masked = replace(preset_named("masked-pretrain"), masked=arguments.masked)
-    options = TrainOptions(
+    masked = with_flags(preset_named("masked-pretrain"), masked=arguments.masked)
+    options = train_options(
         encoder=masked.encoder,
         space=("prompts",),
         average="none",
@@ -137,12 +137,12 @@ def phantom_figures(arguments: argparse.Namespace, folder: Path) -> dict:
     for seed in range(arguments.seeds):
         started = time.monotonic()
         run = folder / f"masked-{seed}"
-        file = backbone_file(trials, parts, store, replace(masked, seed=seed), run)
+        file = backbone_file(trials, parts, store, with_flags(masked, seed=seed), run)
         took.append(time.monotonic() - started)
         losses.append(last_losses(run))
         for n in SIZES:
             rows = few(trials, parts["train"], n, seed)
-            logits = outputs(trials, store, rows, test, replace(options, seed=seed), file, arguments.steps)
+            logits = outputs(trials, store, rows, test, with_flags(options, seed=seed), file, arguments.steps)
             for name, found in logits.items():
                 right[n].setdefault(name, []).append(found.argmax(1) == test.label)
             print(f"phantom, seed {seed}, {n} a class: done", flush=True)
@@ -177,8 +177,8 @@ def n170_figures(arguments: argparse.Namespace, folder: Path) -> dict:
     plain = prepare("recordings", arguments.n170, folder / "plain", windows, progress=False, skip_bad=True)
     trials, unlabelled = store.trials(), plain.trials()
     settings = ("patch=16",)
-    masked = replace(preset_named("masked-pretrain"), masked=arguments.masked, set=settings, val_share=0.1)
-    options = TrainOptions(
+    masked = with_flags(preset_named("masked-pretrain"), masked=arguments.masked, set=settings, val_share=0.1)
+    options = train_options(
         encoder=masked.encoder, set=settings, space=("prompts",), average="none", val_share=0.0, batch=32, patience=0,
         weight_decay=0.05,
     )  # fmt: skip
@@ -189,12 +189,12 @@ def n170_figures(arguments: argparse.Namespace, folder: Path) -> dict:
         kept = unlabelled.select(np.array([not name.startswith(run) for name in unlabelled.run.tolist()]))
         assert len(kept) < len(unlabelled)
         file = backbone_file(
-            kept, split_trials(kept, masked), plain, replace(masked, seed=number), folder / f"run-{number}"
+            kept, split_trials(kept, masked), plain, with_flags(masked, seed=number), folder / f"run-{number}"
         )
         test = trials.select(trials.run == run)
         for n in SIZES:
             rows = few(trials, np.flatnonzero(trials.run != run), n, number)
-            logits = outputs(trials, store, rows, test, replace(options, seed=number), file, arguments.steps)
+            logits = outputs(trials, store, rows, test, with_flags(options, seed=number), file, arguments.steps)
             for name, found in logits.items():
                 aucs[n].setdefault(name, []).append(roc_auc(found[:, 1] - found[:, 0], test.label))
         print(f"n170, {run}: done", flush=True)

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -28,6 +27,7 @@ from core.conditioning.conditioning import condition
 from core.model.checkpoint import EegEncoder
 from core.model.prediction import encode_ready
 from core.scoring.scores import bootstrap_interval
+from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
@@ -136,23 +136,29 @@ def scores(decoded: Tensor, seen: Tensor, mean: Tensor, constant: Tensor, label:
 def measure(montage: str, snr: float | None, options: TrainOptions, folder: Path) -> dict:
     """Simulate, train and score one person; snr None is the phantom's own."""
     changed = {} if snr is None else {"snr": snr}
-    simulated = PhantomOptions(classes=40, montage=montage, seed=options.seed, subject=options.seed, **changed)
+    simulated = PhantomOptions(
+        classes=40, montage=montage, seed=options.training.seed, subject=options.training.seed, **changed
+    )
     started = time.perf_counter()
     store = prepare("phantom", None, folder / "store", simulated, progress=False)
     stages: dict[str, dict[str, float]] = {"prepare": {"seconds": round(time.perf_counter() - started, 1)}}
     trials = store.trials()
     parts = split_trials(trials, options)
-    targets = trial_targets(trials, options, folder / "targets")
+    targets = trial_targets(trials, options.targets, folder / "targets")
     with timed(stages):
         encoder = fitting.fit_encoder(trials, parts, store.config, targets, options, folder / "run")
-    test, target, head = trials_at_use(trials, parts["test"], options), targets["saliency"], encoder.head("saliency")
+    test, target, head = (
+        trials_at_use(trials, parts["test"], options.data),
+        targets["saliency"],
+        encoder.head("saliency"),
+    )
     seen = target.values[torch.from_numpy(target.rows(test))].view(-1, *target.shape)
     decoded = pictures_of(encoder, np.asarray(test.eeg))
     mean = head.target_mean.view(target.shape)
     shown = np.unique(target.rows(trials.select_columns(parts["train"])))
     constant = best_constant(target.values[torch.from_numpy(shown)].view(-1, *target.shape), mean)
-    found = scores(decoded, seen, mean, constant, test.label, options.seed)
-    if options.gan_epochs:
+    found = scores(decoded, seen, mean, constant, test.label, options.training.seed)
+    if options.stages.gan.epochs:
         rows = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
         last = [row for row in rows if row.get("stage") == "gan"]
         found |= {"val_ssim_before_gan": last[0]["val_ssim_before"], "val_ssim": max(row["val_ssim"] for row in last)}
@@ -172,20 +178,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few epochs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    options = replace(preset_named(arguments.preset), seed=arguments.seed)
+    options = with_flags(preset_named(arguments.preset), seed=arguments.seed)
     if arguments.quick:
-        options = replace(options, contrastive=20, epochs=20, gan_epochs=3)
+        options = with_flags(options, contrastive=20, epochs=20, gan_epochs=3)
     for name in ("contrastive", "epochs", "gan_epochs"):
         if (value := getattr(arguments, name)) is not None:
-            options = replace(options, **{name: value})
+            options = with_flags(options, **{name: value})
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.conditions:
             montage, snr = ("epoc-14", 0.0) if name == NULL else (name, None)
             found[name] = measure(montage, snr, options, Path(folder) / name)
             print(name, json.dumps(found[name]), flush=True)
-    print(json.dumps({"simulated": True, "seed": arguments.seed, "epochs": options.epochs,
-                      "gan_epochs": options.gan_epochs, "alphas": options.alphas, **found}))  # fmt: skip
+    print(json.dumps({"simulated": True, "seed": arguments.seed, "epochs": options.training.epochs,
+                      "gan_epochs": options.stages.gan.epochs,
+                      "alphas": options.training.alphas, **found}))  # fmt: skip
 
 
 if __name__ == "__main__":

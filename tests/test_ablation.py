@@ -14,7 +14,7 @@ from trainer.ablations.choice import best_share
 from trainer.ablations.options import AblationOptions
 from trainer.ablations.scores import Seen, difference, score_pictures
 from trainer.ablations.tables import text_table, verdict
-from trainer.config.options import TrainOptions
+from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.evaluation.decoding_report import open_run
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     """A run with text and latent heads in closed form, on ten classes."""
     folder = tmp_path_factory.mktemp("ablation")
     prepare("phantom", None, folder / "store", SHOWN, progress=False)
-    train(TrainOptions(data=folder / "store", out=folder / "run", clip=str(PHANTOM), encoder="linear",
+    train(train_options(data=folder / "store", out=folder / "run", clip=str(PHANTOM), encoder="linear",
                        set=("n_bins=16",), space=("sd1.text", "sd1.latent"), rank=20))  # fmt: skip
     return folder / "run"
 
@@ -171,7 +171,7 @@ def test_the_first_line_names_a_failed_leak_check():
 
 def test_an_encoder_with_one_level_is_refused_before_anything_is_drawn(run, tmp_path):
     folder = run.parent / "text-only"
-    train(TrainOptions(data=run.parent / "store", out=folder, clip=str(PHANTOM), encoder="linear", set=("n_bins=8",)))
+    train(train_options(data=run.parent / "store", out=folder, clip=str(PHANTOM), encoder="linear", set=("n_bins=8",)))
     with pytest.raises(ValueError, match="needs both levels"):
         ablate(AblationOptions(folder))
 

@@ -11,6 +11,7 @@ from core.model.checkpoint import load_encoder
 from core.montage import MONTAGES
 from core.preprocessing.config import PreprocessingConfig
 from tests.small_models import small_sd1
+from trainer.config.flags import with_flags
 from trainer.config.presets import PRESETS
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
@@ -44,14 +45,15 @@ def store(tmp_path_factory):
 def options(store, model, tmp_path):
     """The preset itself, narrowed: the full network is counted in test_coatnet.py, here its training is run."""
     small = {"set": ("widths=4,4,8,8", "depths=1,1,1,1", "n_heads=2", "dropout=0.2"), "epochs": 2, "batch": 8}
-    return replace(PRESETS["braincoder"], data=store, out=tmp_path / "run", clip=model, **small)
+    return with_flags(PRESETS["braincoder"], data=store, out=tmp_path / "run", clip=model, **small)
 
 
 def test_the_preset_states_the_published_run():
     preset = PRESETS["braincoder"]
-    assert (preset.lr, preset.weight_decay, preset.betas, preset.max_norm) == (1e-3, 0.2, (0.96, 0.99), 5.0)
-    assert (preset.batch, preset.epochs, preset.seed, preset.loss) == (42, 400, 1123498, "braincoder")
-    assert (preset.encoder, preset.head, preset.spectrogram, preset.space) == (
+    training, encoder, targets = preset.training, preset.encoder, preset.targets
+    assert (training.lr, training.weight_decay, training.betas, training.max_norm) == (1e-3, 0.2, (0.96, 0.99), 5.0)
+    assert (training.batch, training.epochs, training.seed, training.loss) == (42, 400, 1123498, "braincoder")
+    assert (encoder.name, targets.head, encoder.spectrogram, targets.space) == (
         "coatnet",
         "positions",
         "braincoder",
@@ -60,22 +62,21 @@ def test_the_preset_states_the_published_run():
 
 
 def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model):
-    path = train(replace(options, animate=1, model=model))
+    path = train(with_flags(options, animate=1, model=model))
     encoder = load_encoder(path)
     assert encoder.spectrogram.config.kind == "braincoder"
     decoded = condition(encoder, 1e-5 * torch.randn(2, 14, 256))
     assert decoded.context.shape == (2, 77, 768)
-    with Image.open(options.out / "animation.gif") as animation:
+    with Image.open(options.outputs.out / "animation.gif") as animation:
         assert animation.n_frames == 2
-    assert len(list((options.out / "animation").glob("*.png"))) == 2
+    assert len(list((options.outputs.out / "animation").glob("*.png"))) == 2
 
 
 def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
     first = train(options)
     tuned = train(
-        replace(PRESETS["braincoder-finetune"], data=options.data, out=tmp_path / "tuned", clip=options.clip,
-            finetune=first,
-                epochs=1, backbone_lr=1e-5)
+        with_flags(PRESETS["braincoder-finetune"], data=options.data.store, out=tmp_path / "tuned",
+                   clip=options.targets.clip, finetune=first, epochs=1, backbone_lr=1e-5)
     )  # fmt: skip
     before, after = load_file(first), load_file(tuned)
     moved = {
@@ -91,21 +92,21 @@ def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
 
 def test_its_report_prints_the_train_mean_beside_the_score(options):
     train(options)
-    report = evaluate(EvaluateOptions(options.out, pictures=False))
+    report = evaluate(EvaluateOptions(options.outputs.out, pictures=False))
     row = report["scores"][0]
     assert row["name"] == "6-way top-1"
     assert {"train mean", "shuffled EEG"} <= row["baselines"].keys()
     assert row["chance"] == pytest.approx(1 / 6)
-    assert (options.out / "report.html").is_file()
+    assert (options.outputs.out / "report.html").is_file()
     assert np.isfinite(row["p_value"])
 
 
 def test_a_store_with_another_window_cannot_be_fine_tuned_on(options, tmp_path):
     first = train(options)
     phantom, other = DATASETS["phantom"], tmp_path / "other"
-    config = replace(open_store(options.data).config, tmax=1.0)
+    config = replace(open_store(options.data.store).config, tmax=1.0)
     write_store(
         other, phantom.sessions(None, SHOWN), config, provenance=phantom.provenance(None, SHOWN), progress=False
     )
     with pytest.raises(ValueError, match=r"trained with tmax 2\.0, the store has 1\.0"):
-        train(replace(options, data=other, out=tmp_path / "tuned", finetune=first))
+        train(with_flags(options, data=other, out=tmp_path / "tuned", finetune=first))

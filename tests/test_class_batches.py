@@ -93,12 +93,12 @@ def test_classes_of_a_single_trial_are_never_drawn_and_two_classes_are_needed():
 def test_the_averaged_eeg_is_the_mean_of_the_items_trials():
     from core.model.prediction import encode_ready
     from tests.small_trials import CONFIG
-    from trainer.config.options import TrainOptions
+    from trainer.config.options import train_options
     from trainer.training.build import build_for
 
     trials = class_trials()
     made = batches(trials, "random")
-    encoder = build_for(trials, made.rows, CONFIG, TrainOptions(space=("prompts",), set=("kernel=5", "pool=5")), {})
+    encoder = build_for(trials, made.rows, CONFIG, train_options(space=("prompts",), set=("kernel=5", "pool=5")), {})
     for (items, labels), (eeg, same) in zip(made.draw(2), made.epoch(2, encoder), strict=True):
         expected = encode_ready(encoder, np.stack([trials.eeg[item].mean(0) for item in items]))
         np.testing.assert_allclose(eeg.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.small_trials import CONFIG, FOUR_CLASSES, class_trials
-from trainer.config.options import TrainOptions
+from trainer.config.options import TrainOptions, train_options
 from trainer.training import contrastive
 from trainer.training.build import build_for
 from trainer.training.contrastive import Triplets, train_contrastive
@@ -20,7 +20,7 @@ SMALL = ("kernel=5", "pool=5", "stride=3", "n_filters=6", "dropout=0.1")
 
 def options(**changes) -> TrainOptions:
     values = {"set": SMALL, "space": ("prompts",), "contrastive": 8, "batch": 16, "lr": 5e-3, "average": "random"}
-    return TrainOptions(**{**values, **changes})
+    return train_options(**{**values, **changes})
 
 
 def fitted(trials, chosen, out):

@@ -106,12 +106,14 @@ def test_bands_come_from_the_published_files_and_a_missing_one_is_named(drifting
 
 
 def test_a_block_designs_report_begins_with_the_leak(drifting, tmp_path):
-    from trainer.config.options import TrainOptions
+    from trainer.config.options import train_options
     from trainer.evaluate import EvaluateOptions, evaluate
     from trainer.train import train
 
     run = tmp_path / "run"
-    train(TrainOptions(data=drifting, out=run, encoder="linear", set=("n_bins=4",), space=("prompts",), average="none"))
+    train(
+        train_options(data=drifting, out=run, encoder="linear", set=("n_bins=4",), space=("prompts",), average="none")
+    )
     report = evaluate(EvaluateOptions(run, pictures=False))
     assert report["scores"][0]["value"] > 0.8
     html = (run / "report.html").read_text(encoding="utf-8")
@@ -166,12 +168,12 @@ def test_every_row_has_its_chance_interval_and_count(leaking):
 
 
 def test_controls_stand_in_the_runs_report_once(leaking, tmp_path):
-    from trainer.config.options import TrainOptions
+    from trainer.config.options import train_options
     from trainer.evaluate import EvaluateOptions, evaluate
     from trainer.train import train
 
     run = tmp_path / "run"
-    train(TrainOptions(data=leaking, out=run, encoder="linear", set=("n_bins=8",), space=("prompts",), average="none"))
+    train(train_options(data=leaking, out=run, encoder="linear", set=("n_bins=8",), space=("prompts",), average="none"))
     evaluate(EvaluateOptions(run, pictures=False))
     before = (run / "report.html").read_text(encoding="utf-8")
     for _ in range(2):

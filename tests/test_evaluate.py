@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from tests.small_models import small_sd1
-from trainer.config.options import TrainOptions
+from trainer.config.flags import with_flags
+from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate, table
 from trainer.prepare import prepare
@@ -20,8 +21,8 @@ def clip(tmp_path_factory):
 def trained(folder, clip, snr, **more):
     store = folder / "store"
     prepare("phantom", None, store, replace(SHOWN, snr=snr), progress=False)
-    options = TrainOptions(data=store, out=folder / "run", clip=clip, encoder="linear", set=("n_bins=16",), rank=20)
-    train(replace(options, **more))
+    options = train_options(data=store, out=folder / "run", clip=clip, encoder="linear", set=("n_bins=16",), rank=20)
+    train(with_flags(options, **more))
     return evaluate(EvaluateOptions(folder / "run", pictures=False))
 
 

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +7,8 @@ import torch
 from core.model.heads import HeadConfig
 from core.model.picture_generator import ProjectionDiscriminator
 from core.model.prediction import tokens_of
-from trainer.config.options import TrainOptions
+from trainer.config.flags import with_flags
+from trainer.config.options import train_options
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
 from trainer.store.store import write_store
@@ -35,14 +35,14 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def options(store, tmp_path):
-    return TrainOptions(data=store.folder, out=tmp_path, set=("kernel=9", "pool=9", "n_filters=4"),
+    return train_options(data=store.folder, out=tmp_path, set=("kernel=9", "pool=9", "n_filters=4"),
                         space=("prompts", "saliency"), average="random", batch=12, epochs=1, gan_epochs=2)  # fmt: skip
 
 
 def ready(store, options):
     trials = store.trials()
     parts = split_trials(trials, options)
-    targets = trial_targets(trials, options, store.folder / "targets")
+    targets = trial_targets(trials, options.targets, store.folder / "targets")
     return build_for(trials, parts["train"], store.config, options, targets), trials, parts, targets
 
 
@@ -90,7 +90,10 @@ def test_one_step_augments_real_and_fake_and_moves_both_networks(store, options,
     for module, old in zip((head, judge), before, strict=True):
         assert any(not torch.equal(p, q) for p, q in zip(module.parameters(), old, strict=True))
     assert losses["g_loss"] == pytest.approx(
-        sum(a * losses[n] for a, n in zip(options.alphas, ("g_adversarial", "g_mode_seeking", "g_ssim"), strict=True)),
+        sum(
+            a * losses[n]
+            for a, n in zip(options.training.alphas, ("g_adversarial", "g_mode_seeking", "g_ssim"), strict=True)
+        ),
         rel=1e-4,
     )
 
@@ -108,7 +111,7 @@ def test_the_generator_learns_to_draw_what_the_features_say():
     judge = ProjectionDiscriminator(4, 64, channels=4)
     optimisers = {"generator": torch.optim.Adam(head.parameters(), lr=5e-3, betas=(0.0, 0.9)),
                   "discriminator": torch.optim.Adam(judge.parameters(), lr=1e-3, betas=(0.0, 0.9))}  # fmt: skip
-    options = TrainOptions(space=("saliency",))
+    options = train_options(space=("saliency",))
     for _ in range(40):
         gan_step(head, judge, optimisers, tokens, real, options)
     head.eval()
@@ -127,14 +130,14 @@ def test_backbone_and_other_heads_stay_as_they_are(store, options, tmp_path):
 def test_the_stage_follows_from_the_seed(store, options, tmp_path):
     (one, first), (two, _) = (run(store, options, tmp_path / name) for name in ("one", "two"))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
-    other = run(store, replace(options, seed=1), tmp_path / "three")[1]
+    other = run(store, with_flags(options, seed=1), tmp_path / "three")[1]
     assert first.history != other.history
 
 
 def test_a_resumed_stage_equals_an_unbroken_one(store, options, tmp_path):
     whole, _ = run(store, options, tmp_path / "whole")
-    run(store, replace(options, gan_epochs=1), tmp_path / "part")
-    resumed, progress = run(store, replace(options, resume=True), tmp_path / "part")
+    run(store, with_flags(options, gan_epochs=1), tmp_path / "part")
+    resumed, progress = run(store, with_flags(options, resume=True), tmp_path / "part")
     assert [row["epoch"] for row in progress.history] == [0, 1]
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -151,7 +154,7 @@ def test_its_history_follows_that_of_the_stages_before(store, options, tmp_path)
 
 
 def test_the_kept_weights_are_the_moving_average_of_the_best_validation_epoch(store, options, tmp_path):
-    encoder, progress = run(store, replace(options, gan_epochs=3), tmp_path / "run")
+    encoder, progress = run(store, with_flags(options, gan_epochs=3), tmp_path / "run")
     assert progress.best == 1 - max(row["val_ssim"] for row in progress.history)
     for name, kept in progress.best_weights.items():
         if name != "generator.inference_noise":
@@ -170,7 +173,7 @@ def test_the_moving_average_follows_slowly():
 
 def test_without_a_saliency_head_there_is_nothing_to_train():
     with pytest.raises(ValueError, match="add saliency to --space"):
-        TrainOptions(gan_epochs=3)
+        train_options(gan_epochs=3)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +184,7 @@ def test_without_a_saliency_head_there_is_nothing_to_train():
 )  # fmt: skip
 def test_options_that_cannot_be_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
-        TrainOptions(**changes)
+        train_options(**changes)
 
 
 def test_the_noise_in_use_is_the_one_that_does_better_on_validation(store, options, tmp_path):
@@ -190,7 +193,7 @@ def test_the_noise_in_use_is_the_one_that_does_better_on_validation(store, optio
     trials = store.trials()
     rows = split_trials(trials, options)["val"]
     tokens = tokens_of(encoder, trials.eeg[rows], 8)
-    target = trial_targets(trials, options, store.folder / "targets")["saliency"]
+    target = trial_targets(trials, options.targets, store.folder / "targets")["saliency"]
     seen = target.values[torch.from_numpy(target.rows(trials.select_columns(rows)))]
     gan.choose_noise(head, tokens, seen, 0)
     kept = gan.mean_ssim(head, tokens, seen)
@@ -201,7 +204,7 @@ def test_the_noise_in_use_is_the_one_that_does_better_on_validation(store, optio
 
 
 def test_what_is_kept_is_the_moving_average_and_not_the_last_weights(store, options, tmp_path):
-    encoder, _ = run(store, replace(options, gan_epochs=1), tmp_path / "run")
+    encoder, _ = run(store, with_flags(options, gan_epochs=1), tmp_path / "run")
     state = torch.load(tmp_path / "run" / "gan.pt", weights_only=True)["parts"]
     kept = encoder.head("saliency").state_dict()["generator.start.weight"]
     assert torch.equal(kept, state["average"]["generator.start.weight"])
@@ -213,11 +216,13 @@ def test_the_stage_runs_inside_training_and_its_head_is_in_the_file(store, tmp_p
     from trainer.train import train
     from trainer.training.run_folder import load_options
 
-    options = TrainOptions(data=store.folder, out=tmp_path / "run", set=("kernel=9", "pool=9", "n_filters=4"),
+    options = train_options(data=store.folder, out=tmp_path / "run", set=("kernel=9", "pool=9", "n_filters=4"),
                            space=("saliency",), average="random", batch=12, epochs=1, gan_epochs=1,
                            alphas=(0.2, 0.1, 1.0), mode_seeking="reciprocal")  # fmt: skip
     encoder = load_encoder(train(options))
     assert encoder.head("saliency").config.kind == "generator"
-    stages = [json.loads(line).get("stage") for line in (options.out / "metrics.jsonl").read_text().splitlines()]
+    stages = [
+        json.loads(line).get("stage") for line in (options.outputs.out / "metrics.jsonl").read_text().splitlines()
+    ]
     assert stages == [None, "gan"]
-    assert load_options(options.out).alphas == (0.2, 0.1, 1.0)
+    assert load_options(options.outputs.out).training.alphas == (0.2, 0.1, 1.0)

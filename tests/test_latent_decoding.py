@@ -11,14 +11,15 @@ import torch
 from core.model.checkpoint import load_encoder, save_encoder
 from core.model.prediction import predict
 from tests.small_trials import CONFIG, class_trials
-from trainer.config.options import TrainOptions
+from trainer.config.flags import with_flags
+from trainer.config.options import train_options
 from trainer.config.presets import preset_named
 from trainer.cross_validate import auc_figures, encoders_left_out
 from trainer.targets.target import Target
 from trainer.training.fit import fit_encoder
 
 BENCHMARK = Path(__file__).resolve().parent.parent / "benchmarks" / "latent.py"
-TANGENT = TrainOptions(encoder="tangent", space=("prompts", "sd1.latent"), scaling="none", clip_sd=0.0, average="none",
+TANGENT = train_options(encoder="tangent", space=("prompts", "sd1.latent"), scaling="none", clip_sd=0.0, average="none",
                        val_share=0.0)  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_the_control_shuffles_labels_inside_runs_with_what_goes_by_them(trials, 
 
 
 def test_a_closed_form_backbone_takes_a_network_head(trials, latents, tmp_path):
-    options = replace(TANGENT, space=("sd1.latent",), projector=8, epochs=15, batch=16, lr=3e-3, patience=0)
+    options = with_flags(TANGENT, space=("sd1.latent",), projector=8, epochs=15, batch=16, lr=3e-3, patience=0)
     rows = np.arange(len(trials))
     parts = {"train": rows[trials.run != "run 3"], "val": rows[:0], "test": rows[trials.run == "run 3"]}
     encoder = fit_encoder(trials, parts, CONFIG, {"sd1.latent": latents}, options, tmp_path)
@@ -96,7 +97,9 @@ def test_a_closed_form_backbone_takes_a_network_head(trials, latents, tmp_path):
 
 def test_a_closed_form_backbone_takes_a_saliency_head_too(trials, tmp_path):
     pictures = Target(torch.rand(2, 3 * 64 * 64), ("face", "house"), (3, 64, 64), "image_id")
-    options = TrainOptions(encoder="linear", set=("n_bins=4",), space=("saliency",), average="none", epochs=1, batch=40)
+    options = train_options(
+        encoder="linear", set=("n_bins=4",), space=("saliency",), average="none", epochs=1, batch=40
+    )
     rows = np.arange(len(trials))
     parts = {"train": rows[16:], "val": rows[:16], "test": rows[:0]}
     encoder = fit_encoder(trials, parts, CONFIG, {"saliency": pictures}, options, tmp_path)
@@ -105,7 +108,7 @@ def test_a_closed_form_backbone_takes_a_saliency_head_too(trials, tmp_path):
 
 @pytest.mark.parametrize(("name", "has"), [("latent", None), ("latent-network", 256)])
 def test_the_presets_speak_latents(name, has):
-    preset = preset_named(name)
+    preset = preset_named(name).targets
     assert preset.space == ("sd1.latent",)
     assert (preset.projector or None) == has
     assert preset.latent_size == 256

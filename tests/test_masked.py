@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from core.encoders.patch_transformer import PatchTransformer, PatchTransformerConfig
 from core.model.backbone_file import read_backbone_header
 from tests.small_trials import CONFIG, FOUR_CLASSES, class_trials
-from trainer.config.options import TrainOptions
+from trainer.config.options import train_options
 from trainer.training import masked
 from trainer.training.build import build_for
 from trainer.training.masked import MaskedModel, build_masked, masked_loss, pretrain
@@ -22,11 +22,11 @@ SMALL = ("patch=4", "width=16", "depth=1", "n_heads=2", "dropout=0.0")
 
 def options(out, **changes):
     values = {"out": out, "encoder": "patch-transformer", "set": SMALL, "masked": 3, "batch": 16, "lr": 3e-3}
-    return TrainOptions(**{**values, "average": "none", "space": ("prompts",), **changes})
+    return train_options(**{**values, "average": "none", "space": ("prompts",), **changes})
 
 
 def run(trials, chosen):
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    chosen.outputs.out.mkdir(parents=True, exist_ok=True)
     return pretrain(trials, split_trials(trials, chosen), CONFIG, chosen, {"simulated": True})
 
 

@@ -1,7 +1,5 @@
 """Heads that predict a single vector for a text space: in every token, or in the last one of the empty prompt's."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -11,7 +9,8 @@ from core.model.checkpoint import load_encoder
 from core.model.heads import ONE_TOKEN, Head, HeadConfig
 from core.model.prediction import encode_ready
 from tests.small_models import small_sd1
-from trainer.config.options import TrainOptions
+from trainer.config.flags import with_flags
+from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.prepare import prepare
 from trainer.store.store import open_store
@@ -98,7 +97,9 @@ def test_a_last_token_prediction_keeps_the_empty_prompts_other_tokens(clip, tmp_
 
 @pytest.mark.parametrize("kind", ONE_TOKEN)
 def test_an_encoder_with_such_a_head_is_trained_saved_and_decoded(kind, clip, store, tmp_path):
-    options = TrainOptions(data=store, out=tmp_path / "run", clip=clip, encoder="linear", set=("n_bins=12",), head=kind)
+    options = train_options(
+        data=store, out=tmp_path / "run", clip=clip, encoder="linear", set=("n_bins=12",), head=kind
+    )
     encoder = load_encoder(train(options))
     trials = open_store(store).trials()
     found = condition(encoder, encode_ready(encoder, trials.eeg[:5]))
@@ -107,13 +108,15 @@ def test_an_encoder_with_such_a_head_is_trained_saved_and_decoded(kind, clip, st
     assert found.negative is not None
     assert not torch.allclose(found.context, found.negative.context)
     with pytest.raises(ValueError, match=f"--head {kind}"):
-        train(replace(options, out=tmp_path / "other", head="basis", finetune=tmp_path / "run" / "encoder.safetensors"))
+        train(
+            with_flags(options, out=tmp_path / "other", head="basis", finetune=tmp_path / "run" / "encoder.safetensors")
+        )
 
 
 @pytest.mark.parametrize("loss", ["mse", "cosine", "infonce"])
 def test_every_loss_trains_a_one_vector_head_by_gradient_descent(loss, clip, store, tmp_path):
     small = ("kernel=9", "pool=9", "stride=8", "n_filters=4")
-    options = TrainOptions(data=store, out=tmp_path / "run", clip=clip, set=small, head="last-token", loss=loss,
+    options = train_options(data=store, out=tmp_path / "run", clip=clip, set=small, head="last-token", loss=loss,
                            epochs=2, batch=16)  # fmt: skip
     assert load_encoder(train(options)).head().config.kind == "last-token"
 

@@ -148,7 +148,7 @@ def test_a_dense_cap_can_be_simulated():
 
 
 def test_pictures_of_a_class_store_are_scored_by_the_scenes_that_were_shown(tmp_path):
-    from trainer.config.options import TrainOptions
+    from trainer.config.options import train_options
     from trainer.evaluate import PHANTOM, EvaluateOptions, evaluate
     from trainer.train import train
 
@@ -156,7 +156,7 @@ def test_pictures_of_a_class_store_are_scored_by_the_scenes_that_were_shown(tmp_
     prepare("phantom", None, tmp_path / "store", options, progress=False)
     run = tmp_path / "run"
     train(
-        TrainOptions(data=tmp_path / "store", out=run, encoder="linear", set=("n_bins=8",), rank=5, clip=str(PHANTOM))
+        train_options(data=tmp_path / "store", out=run, encoder="linear", set=("n_bins=8",), rank=5, clip=str(PHANTOM))
     )
     report = evaluate(EvaluateOptions(run, steps=1))
     rows = {row["name"]: row for row in report["scores"]}

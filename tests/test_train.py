@@ -17,7 +17,8 @@ from core.model.heads import HeadConfig
 from core.preprocessing.normaliser import Normaliser
 from tests.small_encoders import small_encoder
 from tests.small_models import small_sd1
-from trainer.config.options import TrainOptions
+from trainer.config.flags import flags_of, with_flags
+from trainer.config.options import TrainOptions, train_options
 from trainer.config.presets import PRESETS
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
@@ -49,34 +50,37 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def options(store, clip, tmp_path):
-    return TrainOptions(
+    return train_options(
         data=store, out=tmp_path / "run", clip=clip, encoder="nice", set=("kernel=9", "pool=9", "n_filters=4"), rank=4,
         loss="infonce-mse", average="random", epochs=3, batch=16, patience=0,
     )  # fmt: skip
 
 
 def as_arguments(options: TrainOptions) -> list[str]:
-    return ["--data", str(options.data), "--out", str(options.out), "--clip", options.clip, "--set", *options.set,
-            "--rank", "4",
-            "--loss", options.loss, "--average", options.average, "--epochs", str(options.epochs), "--batch", "16",
-            "--patience", "0"]  # fmt: skip
+    return ["--data", str(options.data.store), "--out", str(options.outputs.out), "--clip", options.targets.clip,
+            "--set", *options.encoder.settings, "--rank", "4", "--loss", options.training.loss,
+            "--average", options.data.average, "--epochs", str(options.training.epochs),
+            "--batch", "16", "--patience", "0"]  # fmt: skip
 
 
 def test_a_run_killed_and_resumed_ends_with_the_unbroken_runs_weights_bit_for_bit(options, tmp_path):
-    options = replace(options, epochs=40)
+    options = with_flags(options, epochs=40)
     train(options)
-    killed = replace(options, out=tmp_path / "killed")
+    killed = with_flags(options, out=tmp_path / "killed")
     command = [sys.executable, str(ROOT / "trainer" / "train.py"), *as_arguments(killed)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    written = killed.out / "metrics.jsonl"
+    written = killed.outputs.out / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (written.is_file() and len(written.read_text().splitlines()) >= 2):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (killed.out / "encoder.safetensors").exists(), "the run ended before it could be killed"
-    train(replace(killed, resume=True))
-    unbroken, resumed = load_file(options.out / "encoder.safetensors"), load_file(killed.out / "encoder.safetensors")
+    assert not (killed.outputs.out / "encoder.safetensors").exists(), "the run ended before it could be killed"
+    train(with_flags(killed, resume=True))
+    unbroken, resumed = (
+        load_file(options.outputs.out / "encoder.safetensors"),
+        load_file(killed.outputs.out / "encoder.safetensors"),
+    )
     assert unbroken.keys() == resumed.keys()
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
     rows = [json.loads(line)["epoch"] for line in written.read_text().splitlines()]
@@ -85,15 +89,17 @@ def test_a_run_killed_and_resumed_ends_with_the_unbroken_runs_weights_bit_for_bi
 
 def test_a_run_leaves_options_metrics_logs_and_an_encoder(options):
     train(options)
-    assert json.loads((options.out / "options.json").read_text())["loss"] == "infonce-mse"
-    rows = [json.loads(line) for line in (options.out / "metrics.jsonl").read_text().splitlines()]
+    assert json.loads((options.outputs.out / "options.json").read_text())["training"]["loss"] == "infonce-mse"
+    rows = [json.loads(line) for line in (options.outputs.out / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert {"train_loss", "val_loss", "lr", "temperature"} <= rows[0].keys()
-    assert any((options.out / "logs").rglob("events.out.tfevents*"))
-    encoder = load_encoder(options.out / "encoder.safetensors")
+    assert any((options.outputs.out / "logs").rglob("events.out.tfevents*"))
+    encoder = load_encoder(options.outputs.out / "encoder.safetensors")
     assert encoder.card["simulated"]
     assert encoder.card["split"].startswith(
-        split_hash(open_store(options.data).trials(), split_trials(open_store(options.data).trials(), options))
+        split_hash(
+            open_store(options.data.store).trials(), split_trials(open_store(options.data.store).trials(), options)
+        )
     )
     assert encoder.confidence["sd1.text"].chance == pytest.approx(1 / 12)
 
@@ -105,7 +111,7 @@ def test_validation_changes_no_batch_norm_statistic_and_uses_no_dropout(options,
 
     trials = open_store(store).trials()
     parts = split_trials(trials, options)
-    targets = trial_targets(trials, options, store / "targets")
+    targets = trial_targets(trials, options.targets, store / "targets")
     encoder = build_for(trials, parts["train"], open_store(store).config, options, targets)
     training = Training(encoder, Objective("mse"))
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
@@ -123,8 +129,8 @@ def test_the_test_split_never_reaches_the_training(options, store, clip):
 
     trials = open_store(store).trials()
     parts = split_trials(trials, options)
-    targets = trial_targets(trials, options, store / "targets")
-    options = replace(options, encoder="linear", set=("n_bins=8",), loss="mse", average="all")
+    targets = trial_targets(trials, options.targets, store / "targets")
+    options = with_flags(options, encoder="linear", set=("n_bins=8",), loss="mse", average="all")
     spoilt = np.array(trials.eeg)
     spoilt[parts["test"]] = np.nan
     fitted = [
@@ -140,7 +146,7 @@ def test_norms_and_biases_do_not_decay_and_learning_rates_are_per_part(options, 
     from tests.small_encoders import small_encoder
 
     training = Training(small_encoder(), Objective("infonce"))
-    groups = parameter_groups(training, replace(options, lr=1e-3, backbone_lr=1e-4, weight_decay=0.2))
+    groups = parameter_groups(training, with_flags(options, lr=1e-3, backbone_lr=1e-4, weight_decay=0.2))
     by_name = {id(p): g for g in groups for p in g["params"]}
     for name, parameter in training.named_parameters():
         group = by_name[id(parameter)]
@@ -149,8 +155,8 @@ def test_norms_and_biases_do_not_decay_and_learning_rates_are_per_part(options, 
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
-    options = TrainOptions(warmup=0.1)
-    rates = [learning_rate(step, 100, options) for step in range(101)]
+    options = train_options(warmup=0.1)
+    rates = [learning_rate(step, 100, options.training) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == 1.0
     assert rates[100] == pytest.approx(0.0, abs=1e-9)
@@ -179,7 +185,7 @@ def test_random_averages_follow_from_seed_and_epoch_alone(store):
 
 def test_finetuning_keeps_a_frozen_backbone_and_trains_the_head(options, tmp_path):
     first = train(options)
-    tuned = train(replace(options, out=tmp_path / "tuned", finetune=first, freeze="backbone", epochs=2, lr=1e-2))
+    tuned = train(with_flags(options, out=tmp_path / "tuned", finetune=first, freeze="backbone", epochs=2, lr=1e-2))
     before, after = load_file(first), load_file(tuned)
     kept = [name for name in before if name.startswith("model.backbone.")]
     assert kept
@@ -191,7 +197,7 @@ def test_finetuning_with_its_own_learning_rate_moves_the_backbone_less(options, 
     first = train(options)
     moved = {}
     for rate in (1e-5, 1e-2):
-        tuned = train(replace(options, out=tmp_path / f"tuned{rate}", finetune=first, backbone_lr=rate, epochs=1))
+        tuned = train(with_flags(options, out=tmp_path / f"tuned{rate}", finetune=first, backbone_lr=rate, epochs=1))
         name = "model.backbone.temporal.weight"
         moved[rate] = (load_file(tuned)[name] - load_file(first)[name]).abs().max().item()
     assert 0 < moved[1e-5] < 0.1 * moved[1e-2]
@@ -206,12 +212,12 @@ def test_another_run_in_the_folder_is_not_overwritten(options):
 def test_resuming_with_other_options_is_refused(options):
     train(options)
     with pytest.raises(ValueError, match="other values of lr"):
-        train(replace(options, resume=True, lr=0.5))
+        train(with_flags(options, resume=True, lr=0.5))
 
 
 def test_a_preset_is_overridden_flag_by_flag():
     options = parse_options(["--preset", "braincoder", "--epochs", "7"])
-    assert options == replace(PRESETS["braincoder"], epochs=7)
+    assert options == with_flags(PRESETS["braincoder"], epochs=7)
 
 
 def test_an_unknown_preset_lists_the_known_ones():
@@ -223,16 +229,16 @@ def test_every_option_has_a_flag(capsys):
     with pytest.raises(SystemExit):
         parse_options(["--help"])
     shown = capsys.readouterr().out
-    for name in TrainOptions.__dataclass_fields__:
+    for name in flags_of(TrainOptions):
         assert f"--{name.replace('_', '-')}" in shown
 
 
 def test_missing_weights_say_how_to_get_them(options, tmp_path):
     with pytest.raises(FileNotFoundError, match="huggingface-cli download"):
-        train(replace(options, clip=str(tmp_path / "nowhere")))
+        train(with_flags(options, clip=str(tmp_path / "nowhere")))
     with pytest.raises(ValueError, match="need --clip"):
-        train(replace(options, clip=""))
-    assert not options.out.exists()
+        train(with_flags(options, clip=""))
+    assert not options.outputs.out.exists()
 
 
 def test_an_encoder_is_shipped_with_its_scores_in_half_the_bytes(tmp_path):

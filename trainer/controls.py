@@ -21,7 +21,7 @@ import tyro
 
 from core.preprocessing.trials import Trials
 from core.scoring.scores import bootstrap_interval, permutation_p
-from trainer.config.options import TrainOptions
+from trainer.config.options import train_options
 from trainer.console import run
 from trainer.evaluation.band_views import band_views
 from trainer.evaluation.decoding_scores import top1
@@ -80,9 +80,9 @@ def load_material(options: ControlOptions) -> Material:
         from trainer.training.run_folder import load_options
 
         chosen = load_options(options.of)
-        store = open_store(options.data or chosen.data)
+        store = open_store(options.data or chosen.data.store)
     else:
-        store, chosen = open_store(options.of), TrainOptions(data=options.of, val_share=0.0, seed=options.seed)
+        store, chosen = open_store(options.of), train_options(data=options.of, val_share=0.0, seed=options.seed)
     trials = store.trials()
     parts = split_trials(trials, chosen)
     train, test = np.sort(np.concatenate([parts["train"], parts["val"]])), parts["test"]

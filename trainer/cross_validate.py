@@ -25,6 +25,7 @@ from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.trials import Trials
 from core.scoring.scores import bootstrap_interval, p_of, roc_auc
+from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.console import run
@@ -83,7 +84,7 @@ def encoders_left_out(
         raise ValueError(f"leave-one-run-out needs at least two runs, not {len(runs)}")
     trials = replace(trials, split=np.full(len(trials), ""))
     for name in runs:
-        parts = split_trials(trials, replace(options, test_run=str(name)))
+        parts = split_trials(trials, with_flags(options, test_run=str(name)))
         folder = None if out is None else out / str(name)
         yield parts["test"], fit_encoder(trials, parts, stored, targets, options, folder)
 
@@ -188,7 +189,7 @@ def fit_all_runs(store: TrialStore, options: TrainOptions, figures: dict, contro
 def main() -> None:
     """Parse the command line, score, fit, write, and print the figures."""
     options = tyro.cli(CrossValidateOptions, description=__doc__)
-    store, preset = open_store(options.data), replace(preset_named(options.preset), seed=options.seed)
+    store, preset = open_store(options.data), with_flags(preset_named(options.preset), seed=options.seed)
     figures = cross_validated_figures(store, preset, options.seed)
     control = cross_validated_figures(open_store(options.control), preset, options.seed) if options.control else None
     encoder = fit_all_runs(store, preset, figures, control)

@@ -9,7 +9,7 @@ Nothing in it is brain data: pictures, brain and diffusion model are the phantom
 import shutil
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -43,6 +43,7 @@ class DemoOptions:
 
 def demo(options: DemoOptions) -> dict:
     """Run the demo and return the report; an earlier demo in the same folder is replaced."""
+    from trainer.config.flags import with_flags
     from trainer.config.presets import preset_named
     from trainer.evaluate import EvaluateOptions, evaluate
     from trainer.prepare import prepare
@@ -60,7 +61,7 @@ def demo(options: DemoOptions) -> dict:
     )
     prepare("phantom", None, options.out / "store", simulated)
     print("2/3 training", flush=True)
-    train(replace(preset, data=options.out / "store", out=options.out, seed=options.seed))
+    train(with_flags(preset, data=options.out / "store", out=options.out, seed=options.seed))
     print("3/3 decoding held-out trials and drawing them", flush=True)
     return evaluate(EvaluateOptions(run=options.out, pictures=options.pictures, seed=options.seed))
 

@@ -40,26 +40,32 @@ def parse_options(arguments: list[str]) -> TrainOptions:
             del arguments[position]
             break
     description = f"{__doc__}\nPresets (--preset NAME): {', '.join(PRESETS)}."
-    return tyro.cli(TrainOptions, default=default, args=arguments, description=description)
+    return tyro.cli(
+        TrainOptions,
+        default=default,
+        args=arguments,
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
 
 
 def train(options: TrainOptions) -> Path:
     """Train as the options say and return the path of the encoder file.
 
-    Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.out`. Raises ValueError
-    and FileNotFoundError for bad input before anything is written.
+    Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.outputs.out`. Raises
+    ValueError and FileNotFoundError for bad input before anything is written.
     """
     from trainer.targets.target import trial_targets
     from trainer.training.fit import fit_encoder
     from trainer.training.splits import split_hash, split_trials
 
-    store = open_store(options.data)
+    store = open_store(options.data.store)
     trials = store.trials()
     parts = split_trials(trials, options)
-    if options.masked:
+    if options.stages.masked.epochs:
         return _pretrain(options, store, trials, parts)
     used = np.sort(np.concatenate(list(parts.values())))
-    targets = trial_targets(trials.select_columns(used), options, store.folder / "targets")
+    targets = trial_targets(trials.select_columns(used), options.targets, store.folder / "targets")
     if is_main_process():
         check_run_folder(options)
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
@@ -68,14 +74,15 @@ def train(options: TrainOptions) -> Path:
         f"at {store.config.sfreq:g} Hz"
     )
     after_epoch = _animator(options, trials, parts)
-    encoder = fit_encoder(trials, parts, store.config, targets, options, options.out, after_epoch)
-    path = options.out / "encoder.safetensors"
+    encoder = fit_encoder(trials, parts, store.config, targets, options, options.outputs.out, after_epoch)
+    out = options.outputs.out
+    path = out / "encoder.safetensors"
     if not is_main_process():
         return path
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
-    options.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     save_encoder(encoder, path)
-    print(f"wrote {path}\nnext: python trainer/evaluate.py {options.out}")
+    print(f"wrote {path}\nnext: python trainer/evaluate.py {out}")
     return path
 
 
@@ -90,23 +97,23 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     print(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
     card = card_of(store, trials, parts, options, split_hash(trials, parts))
     path = pretrain(trials, parts, store.config, options, card)
-    print(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder} --pretrained {path} ...")
+    print(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder.name} --pretrained {path} ...")
     return path
 
 
 def _animator(options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]):
     """Return what draws one held-out picture every --animate epochs, or None."""
-    if not options.animate:
+    if not options.outputs.animate:
         return None
     from trainer.drawing.animation import Animation
 
     held_out = parts["test"] if len(parts["test"]) else parts["val"]
     if not len(held_out):
         raise ValueError("--animate needs a held-out trial: keep a validation or a test split")
-    animation = Animation(trials.select(held_out[:1]), options)
+    animation = Animation(trials.select(held_out[:1]), options.outputs, options.training.seed)
 
     def after_epoch(epoch: int, encoder: EegEncoder) -> None:
-        if epoch % options.animate == 0 or epoch == options.epochs - 1:
+        if epoch % options.outputs.animate == 0 or epoch == options.training.epochs - 1:
             animation.draw(epoch, encoder)
 
     return after_epoch

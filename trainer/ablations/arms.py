@@ -84,12 +84,14 @@ def sample_levels(
     for kind, captions in kinds.items():
         if (captions == trials.caption).all():
             found[kind] = own
-        elif space != "prompts" and evaluated.options.clip:
+        elif space != "prompts" and evaluated.options.targets.clip:
             assert space is not None
-            train, val = (trials_at_use(trials, evaluated.parts[part], evaluated.options) for part in ("train", "val"))
+            train, val = (
+                trials_at_use(trials, evaluated.parts[part], evaluated.options.data) for part in ("train", "val")
+            )
             said = dict(zip(trials.image_id.tolist(), captions.tolist(), strict=True))
             cache = evaluated.store.folder / "targets"
-            other = with_captions(encoder, space, train, val, said, evaluated.options.clip, cache)
+            other = with_captions(encoder, space, train, val, said, evaluated.options.targets.clip, cache)
             text = decode_levels(
                 other, predict(other, test.eeg), pipeline, init=NONE, restore_spread=options.restore_spread
             )

@@ -35,7 +35,7 @@ class Eyes:
 
 def truth_of(evaluated: Evaluated, trials: Trials, pipeline, eyes: Eyes, options: AblationOptions) -> Seen:
     """Return the seen pictures of trials, at the size that is drawn, and what the classifier sees in them."""
-    images = options.images or evaluated.options.images
+    images = options.images or evaluated.options.targets.images
     pictures = []
     for image_id in trials.image_id.tolist():
         pixels = torch.from_numpy(np.array(load_picture(images, image_id))).permute(2, 0, 1)[None].float() / 255
@@ -61,7 +61,7 @@ def choose_denoise(
     """
     if options.denoise or not len(evaluated.parts["val"]):
         return options.denoise or DENOISE, []
-    val = trials_at_use(evaluated.trials, evaluated.parts["val"], evaluated.options)
+    val = trials_at_use(evaluated.trials, evaluated.parts["val"], evaluated.options.data)
     seen = truth_of(evaluated, val, pipeline, eyes, options)
     outputs = predict(evaluated.encoder, val.eeg)
     levels = decode_levels(

@@ -1,16 +1,15 @@
 """Presets: one plain table of training options, named as users type them."""
 
-from dataclasses import replace
-
 from core.files import PHANTOM as PHANTOM_FOLDER
 
-from .options import TrainOptions
+from .flags import with_flags
+from .options import TrainOptions, train_options
 
 PHANTOM = str(PHANTOM_FOLDER)
 
-PRESETS = {
+PRESETS: dict[str, TrainOptions] = {
     # The demo: NICE's TSConv on the phantom, to the text states of the phantom's own text encoder.
-    "phantom": TrainOptions(
+    "phantom": train_options(
         encoder="nice",
         set=("kernel=13", "pool=17", "stride=4", "n_filters=32", "dropout=0.3"),
         space=("sd1.text",),
@@ -25,13 +24,13 @@ PRESETS = {
         patience=0,
     ),
     # The same target without gradient descent.
-    "phantom-linear": TrainOptions(encoder="linear", set=("n_bins=32",), rank=24, clip=PHANTOM),
+    "phantom-linear": train_options(encoder="linear", set=("n_bins=32",), rank=24, clip=PHANTOM),
     # Faces against houses on four dry electrodes.
-    "n170": TrainOptions(
+    "n170": train_options(
         encoder="tangent", space=("prompts",), scaling="none", clip_sd=0.0, average="none", val_share=0.0
     ),
     # Braincoder's run 1027_10: CoAtNet on colour-mapped spectra, 0.9 MSE + 0.1 cosine.
-    "braincoder": TrainOptions(
+    "braincoder": train_options(
         encoder="coatnet",
         spectrogram="braincoder",
         head="positions",
@@ -52,7 +51,7 @@ PRESETS = {
         seed=1123498,
     ),
     # NICE (Song et al., ICLR 2024): contrastive alignment to CLIP image vectors.
-    "nice": TrainOptions(
+    "nice": train_options(
         encoder="nice",
         space=("clip-l.image",),
         head="linear",
@@ -67,7 +66,7 @@ PRESETS = {
         betas=(0.5, 0.999),
     ),
     # f_θ as published (Kavasidis et al. 2017) with NeuroImagen's triplet loss, then class names from frozen features.
-    "contrastive": TrainOptions(
+    "contrastive": train_options(
         encoder="lstm",
         space=("prompts",),
         average="random",
@@ -80,7 +79,7 @@ PRESETS = {
     ),
     # NeuroImagen (Lan et al. 2023). The paper gives no sizes. NICE's TSConv stands in for its LSTM, which stays at
     # chance on the phantom with the same triplets (benchmarks/contrastive.py).
-    "neuroimagen": TrainOptions(
+    "neuroimagen": train_options(
         encoder="nice",
         set=("kernel=13", "pool=17", "stride=4", "n_filters=40", "dropout=0.5"),
         space=("sd1.text", "saliency"),
@@ -100,7 +99,7 @@ PRESETS = {
         patience=0,
     ),
     # The pixel level alone: features that tell pictures apart, then a generator on them.
-    "saliency": TrainOptions(
+    "saliency": train_options(
         encoder="nice",
         set=("kernel=13", "pool=17", "stride=4", "n_filters=40", "dropout=0.5"),
         space=("saliency",),
@@ -118,11 +117,11 @@ PRESETS = {
         patience=0,
     ),
     # Takagi & Nishimoto (CVPR 2023), direct: ridge regression to the picture's latent. Add --vae.
-    "latent": TrainOptions(
+    "latent": train_options(
         encoder="linear", set=("n_bins=32",), space=("sd1.latent",), head="basis", rank=64, latent_size=256
     ),
     # The same by a small residual network.
-    "latent-network": TrainOptions(
+    "latent-network": train_options(
         encoder="nice",
         set=("kernel=13", "pool=17", "stride=4", "n_filters=32", "dropout=0.3"),
         space=("sd1.latent",),
@@ -138,7 +137,7 @@ PRESETS = {
         patience=0,
     ),
     # DreamDiffusion's first stage: hidden patches of unlabelled windows predicted from the others.
-    "masked-pretrain": TrainOptions(
+    "masked-pretrain": train_options(
         encoder="patch-transformer",
         average="none",
         masked=100,
@@ -149,7 +148,7 @@ PRESETS = {
     ),
 }
 # Transfer to another person: what Braincoder's fine-tuning meant to do, with learning rates that are really used.
-PRESETS["braincoder-finetune"] = replace(
+PRESETS["braincoder-finetune"] = with_flags(
     PRESETS["braincoder"], set=("dropout=0.5",), lr=1e-3, backbone_lr=1e-4, weight_decay=0.1, batch=14, epochs=200
 )
 

@@ -9,7 +9,7 @@ from core.model.checkpoint import EegEncoder
 from core.model.prediction import encode_ready
 from core.preprocessing.trials import Trials
 
-from ..config.options import TrainOptions
+from ..config.training_options import OutputOptions
 
 FRAME_MS = 250
 LAST_FRAME_MS = 2000
@@ -19,9 +19,9 @@ STEPS = 20
 class Animation:
     """Frames of one trial's picture; the same noise each time, so that only the encoder changes."""
 
-    def __init__(self, trial: Trials, options: TrainOptions):
+    def __init__(self, trial: Trials, options: OutputOptions, seed: int):
         self.trial = trial
-        self.options = options
+        self.out, self.seed = options.out, seed
         self.pipeline = load_pipeline(options.model)
         self.folder = options.out / "animation"
 
@@ -34,11 +34,11 @@ class Animation:
 
         eeg = encode_ready(encoder, self.trial.eeg)
         decoded = condition(encoder, eeg, encode_prompts=prompt_encoder(self.pipeline))
-        picture = generate(self.pipeline, decoded, steps=STEPS, seed=self.options.seed)[0]
+        picture = generate(self.pipeline, decoded, steps=STEPS, seed=self.seed)[0]
         pixels = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
         with write_atomically(self.folder / f"{epoch:05d}.png") as beside:
             Image.fromarray(pixels).save(beside, format="PNG")
         frames = [Image.open(path) for path in sorted(self.folder.glob("[0-9]*.png"))]
         durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
-        with write_atomically(self.options.out / "animation.gif") as beside:
+        with write_atomically(self.out / "animation.gif") as beside:
             frames[0].save(beside, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

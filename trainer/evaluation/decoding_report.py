@@ -59,7 +59,7 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
     """
     options = load_options(run)
     encoder = load_encoder(run / "encoder.safetensors")
-    store = open_store(data or options.data)
+    store = open_store(data or options.data.store)
     trials = store.trials()
     parts = split_trials(trials, options)
     if not len(parts["test"]):
@@ -71,9 +71,9 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
             f"the store at {store.folder} is not the one {run} was trained on: "
             "its split differs from the encoder's card"
         )
-    test = trials_at_use(trials, parts["test"], options)
+    test = trials_at_use(trials, parts["test"], options.data)
     targets = trial_targets(
-        trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options, store.folder / "targets"
+        trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options.targets, store.folder / "targets"
     )
     return Evaluated(run, options, store, trials, parts, test, encoder, targets, predict(encoder, test.eeg))
 
@@ -153,6 +153,6 @@ def provenance_section(evaluated: Evaluated) -> dict:
         "credit": card.get("credit", ""),
         "split": card.get("split", ""),
         "encoder sha256": sha256_of(evaluated.run / "encoder.safetensors"),
-        "seed": evaluated.options.seed,
+        "seed": evaluated.options.training.seed,
         "versions": card.get("versions", {}),
     }

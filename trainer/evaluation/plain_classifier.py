@@ -41,7 +41,7 @@ def classify_plainly(evaluated: Evaluated, test: Trials) -> tuple[np.ndarray, st
     From the EEG in bins of time or from the run's own features, whichever is right more often on the validation trials
     (the EEG where there are none), fitted on the run's training trials.
     """
-    options, encoder, trials = evaluated.options, evaluated.encoder, evaluated.trials
+    options, encoder, trials = evaluated.options.data, evaluated.encoder, evaluated.trials
     train, val = (trials_at_use(trials, evaluated.parts[part], options) for part in ("train", "val"))
     n_bins = min(N_BINS, encoder.preprocessing.n_times)
     readers: dict[str, Callable[[np.ndarray], Tensor]] = {

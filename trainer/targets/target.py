@@ -10,7 +10,7 @@ from core.model.heads import ONE_TOKEN
 from core.model.spaces import find_space
 from core.preprocessing.trials import Trials
 
-from ..config.options import TrainOptions
+from ..config.model_options import TargetOptions
 from .frozen_targets import load_targets, within_reach
 
 
@@ -31,7 +31,7 @@ class Target:
         return np.array([where[name] for name in getattr(trials, self.column).tolist()], dtype=np.int64)
 
 
-def trial_targets(trials: Trials, options: TrainOptions, cache: Path) -> dict[str, Target]:
+def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[str, Target]:
     """Return the targets of the options' regression spaces, computed once for each distinct caption or picture."""
     found = {}
     for space in options.space:

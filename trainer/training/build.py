@@ -15,6 +15,8 @@ from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser, fit_normaliser
 from core.preprocessing.trials import Trials
 
+from ..config.data_options import DataOptions
+from ..config.model_options import EncoderOptions, TargetOptions
 from ..config.options import TrainOptions
 from ..targets.target import Target
 
@@ -48,7 +50,7 @@ def _value(text: str) -> object:
     return text
 
 
-def preprocessing_of(stored: PreprocessingConfig, options: TrainOptions) -> PreprocessingConfig:
+def preprocessing_of(stored: PreprocessingConfig, options: DataOptions) -> PreprocessingConfig:
     """Return the store's preprocessing with the steps that are fitted on training data filled in from the options."""
     return replace(stored, scaling=options.scaling, clip=options.clip_sd or None, whitening=options.whitening)
 
@@ -60,7 +62,7 @@ def fit_training_normaliser(trials: Trials, train: np.ndarray, config: Preproces
     return fit_normaliser(np.asarray(trials.eeg[train]), config, trials.label[train])
 
 
-def spectrogram_of(options: TrainOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
+def spectrogram_of(options: EncoderOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
     """Return the spectrogram that the options name, at the preprocessing's rate; None for none."""
     if options.spectrogram == "none":
         return None
@@ -70,33 +72,33 @@ def spectrogram_of(options: TrainOptions, config: PreprocessingConfig) -> Spectr
 
 
 def backbone_config(
-    options: TrainOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int
+    options: EncoderOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int
 ):
     """Return the backbone's config: sizes from the data, everything else from --set.
 
     Raises ValueError for an unknown architecture or setting, listing the known ones.
     """
-    settings = parse_settings(options.set)
+    settings = parse_settings(options.settings)
     n_channels = len(config.ch_names)
-    if encoder_named(options.encoder).input == "spec":
+    if encoder_named(options.name).input == "spec":
         if spectrogram is None:
-            raise ValueError(f"--encoder {options.encoder} reads pictures: add --spectrogram stft or braincoder")
+            raise ValueError(f"--encoder {options.name} reads pictures: add --spectrogram stft or braincoder")
         channels, height, width = Spectrogram(spectrogram)(torch.zeros(1, n_channels, config.n_times)).shape[1:]
         sizes = {"in_channels": channels, "image_height": height, "image_width": width}
     else:
         if spectrogram is not None:
             readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]
             raise ValueError(
-                f"--encoder {options.encoder} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}"
+                f"--encoder {options.name} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}"
             )
         sizes = {"n_channels": n_channels, "n_times": config.n_times}
-        if options.encoder == "tangent":
+        if options.name == "tangent":
             settings.setdefault("n_classes", min(n_classes, 8))
-    return config_from_dict(options.encoder, {**settings, **sizes})
+    return config_from_dict(options.name, {**settings, **sizes})
 
 
 def head_configs(
-    options: TrainOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray
+    options: TargetOptions, trials: Trials, targets: dict[str, Target], train: np.ndarray
 ) -> list[HeadConfig]:
     """Return one head config for each of the options' spaces."""
     heads = []
@@ -157,30 +159,31 @@ def build_for(
     With --finetune the encoder comes from that file, its normaliser fitted anew on this store's training trials; with
     --pretrained its backbone's weights do. Raises ValueError where the file does not match the store or the options.
     """
-    if options.finetune is not None:
-        encoder = load_encoder(options.finetune).requires_grad_(True)
+    start, seed = options.stages.finetune, options.training.seed
+    if start.file is not None:
+        encoder = load_encoder(start.file).requires_grad_(True)
         _check_same_windows(encoder.preprocessing, stored)
         for head in encoder.heads:
             kind = head.config.kind  # type: ignore[union-attr]
-            if kind in ONE_TOKEN and kind != options.head:  # type: ignore[operator]
+            if kind in ONE_TOKEN and kind != options.targets.head:  # type: ignore[operator]
                 raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
-        encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, options.seed)
+        encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, seed)
         # Calibration belongs to the person it was fitted on.
         encoder.confidence = {}
         return encoder
-    config = preprocessing_of(stored, options)
-    spectrogram = spectrogram_of(options, config)
-    torch.manual_seed(options.seed)
+    config = preprocessing_of(stored, options.data)
+    spectrogram = spectrogram_of(options.encoder, config)
+    torch.manual_seed(seed)
     encoder = EegEncoder(
         config,
-        fit_training_normaliser(trials, train, config, options.seed),
-        options.encoder,
-        backbone_config(options, config, spectrogram, len(np.unique(trials.label[train]))),
-        head_configs(options, trials, targets, train),
+        fit_training_normaliser(trials, train, config, seed),
+        options.encoder.name,
+        backbone_config(options.encoder, config, spectrogram, len(np.unique(trials.label[train]))),
+        head_configs(options.targets, trials, targets, train),
         spectrogram,
     )
-    if options.pretrained is not None:
-        load_backbone_into(encoder, options.pretrained)
+    if start.pretrained is not None:
+        load_backbone_into(encoder, start.pretrained)
     for space, target in targets.items():
         head = encoder.head(space)
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]

@@ -5,7 +5,7 @@ Schroff, Kalenichenko & Philbin, "FaceNet" (CVPR 2015) for semi-hard mining; Lan
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ class Triplets(nn.Module):
 def train_contrastive(
     encoder: EegEncoder, trials: Trials, parts: dict[str, np.ndarray], options: TrainOptions, out: Path
 ) -> Progress:
-    """Train an encoder's backbone in place for `options.contrastive` epochs; its heads are not touched.
+    """Train an encoder's backbone in place for `--contrastive` epochs; its heads are not touched.
 
     Every few epochs probes are fitted on training features and scored on validation ones; the backbone ends with the
     weights whose linear probe had the lowest validation loss (where no class is shared: the lowest validation triplet
@@ -85,44 +85,46 @@ def train_contrastive(
     written after every epoch; an interrupted stage goes on from it to the same result, a finished one is not repeated.
     """
     check_contrastive(encoder)
-    accelerator = Accelerator(mixed_precision=options.mixed_precision)
+    settings, stage = options.training, options.stages.contrastive
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     device = accelerator.device
     encoder.to(device)
     # Every process takes the same steps, so that a run on several machines has one backbone.
-    optimiser = torch.optim.AdamW(decayed(encoder.backbone, options), lr=options.lr, betas=options.betas)
+    optimiser = torch.optim.AdamW(
+        decayed(encoder.backbone, settings.weight_decay), lr=settings.lr, betas=settings.betas
+    )
     progress, parts_kept = Progress(), {"backbone": encoder.backbone, "optimiser": optimiser}
-    if options.resume and (out / STATE).is_file():
+    if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, parts_kept)
     optimiser = parts_kept["optimiser"] = accelerator.prepare(optimiser)
-    triplets = Triplets(options.margin, options.mining, options.unit_features)
-    classes = class_numbers(trials, parts["train"], options.contrast)
-    batches = ClassBatches(trials, parts["train"], classes, options.average, options.batch, options.seed)
-    schedule = replace(options, epochs=options.contrastive)
-    steps = batches.per_epoch * options.contrastive
+    triplets = Triplets(stage.margin, stage.mining, stage.unit_features)
+    classes = class_numbers(trials, parts["train"], stage.contrast)
+    batches = ClassBatches(trials, parts["train"], classes, options.data.average, settings.batch, settings.seed)
+    steps = batches.per_epoch * stage.epochs
     held_out = Validation.of(trials, parts, options)
-    bar = tqdm(range(progress.epoch, options.contrastive), desc="contrastive", initial=progress.epoch,
-               total=options.contrastive, disable=not accelerator.is_main_process)  # fmt: skip
+    bar = tqdm(range(progress.epoch, stage.epochs), desc="contrastive", initial=progress.epoch,
+               total=stage.epochs, disable=not accelerator.is_main_process)  # fmt: skip
     for epoch in bar:
-        torch.manual_seed((options.seed * 1_000_003 + epoch) * 89)
+        torch.manual_seed((settings.seed * 1_000_003 + epoch) * 89)
         encoder.train()
         total = 0.0
         for number, (eeg, label) in enumerate(batches.epoch(epoch, encoder)):
             for group in optimiser.param_groups:
-                group["lr"] = options.lr * learning_rate(epoch * batches.per_epoch + number, steps, schedule)
+                group["lr"] = settings.lr * learning_rate(epoch * batches.per_epoch + number, steps, settings)
             eeg = eeg.to(device)
             with accelerator.autocast():
                 found = encoder.tokens(eeg)
             loss = triplets(found.flatten(1).float(), torch.from_numpy(label).to(device))
             accelerator.backward(loss)
-            if options.max_norm:
-                accelerator.clip_grad_norm_(encoder.backbone.parameters(), options.max_norm)
+            if settings.max_norm:
+                accelerator.clip_grad_norm_(encoder.backbone.parameters(), settings.max_norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             total += loss.item()
         if not math.isfinite(total):
             raise ValueError(f"the triplet loss is not a number at epoch {epoch}; lower --lr or look for broken trials")
         row = {"stage": "contrastive", "epoch": epoch, "train_loss": total / batches.per_epoch}
-        last = epoch == options.contrastive - 1
+        last = epoch == stage.epochs - 1
         if last or epoch % PROBE_EVERY == PROBE_EVERY - 1:
             row |= held_out.scores(encoder, triplets, options)
             score = row.get("probe_loss", row.get("val_loss"))
@@ -174,26 +176,26 @@ class Validation:
         """Return the trials of the split's parts."""
         single, train = trials.select(parts["val"]), parts["train"]
         if len(train) > PROBE_TRIALS:  # whole pictures, so that their repeats can be averaged
-            pictures = np.random.default_rng([options.seed, 29]).permutation(np.unique(trials.image_id[train]))
+            pictures = np.random.default_rng([options.training.seed, 29]).permutation(np.unique(trials.image_id[train]))
             place = {name: number for number, name in enumerate(pictures.tolist())}
             order = np.argsort([place[name] for name in trials.image_id[train].tolist()], kind="stable")
             train = np.sort(train[order[:PROBE_TRIALS]])
-        whole = trials_at_use(trials, parts["val"], options)
+        whole = trials_at_use(trials, parts["val"], options.data)
         pairs = single
-        if options.average != "none" and len(single):
-            pairs = single.average_repeats(max(1, round(len(single) / len(whole) / 2)), options.seed)
-        return Validation(trials_at_use(trials, train, options), whole, pairs)
+        if options.data.average != "none" and len(single):
+            pairs = single.average_repeats(max(1, round(len(single) / len(whole) / 2)), options.training.seed)
+        return Validation(trials_at_use(trials, train, options.data), whole, pairs)
 
     def scores(self, encoder: EegEncoder, triplets: Triplets, options: TrainOptions) -> dict[str, float]:
         """Return the triplet loss over the pairs as `val_loss` and the probes' scores; each where it can be had."""
         found: dict[str, float] = {}
         if not len(self.trials):
             return found
-        classes = class_numbers(self.pairs, np.arange(len(self.pairs)), options.contrast)
+        classes = class_numbers(self.pairs, np.arange(len(self.pairs)), options.stages.contrastive.contrast)
         own = torch.from_numpy(features(encoder, self.pairs.eeg))
         if len(np.unique(classes)) > 1 and len(np.unique(classes)) < len(classes):
             found["val_loss"] = triplets(own, torch.from_numpy(classes)).item()
         seen, whole = features(encoder, self.train.eeg), features(encoder, self.trials.eeg)
         return found | probe_scores(
-            seen, self.train.label, whole, self.trials.label, len(self.trials.labels), options.seed
+            seen, self.train.label, whole, self.trials.label, len(self.trials.labels), options.training.seed
         )

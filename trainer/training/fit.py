@@ -38,17 +38,17 @@ def fit_encoder(
     options that do not fit together or trials that are too few.
     """
     encoder = build_for(trials, parts["train"], stored, options, targets)
-    if options.contrastive:
+    if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
 
         check_contrastive(encoder)
     closed_form = encoder.architecture in CLOSED_FORM
     if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
-        train = trials_at_use(trials, parts["train"], options)
+        train = trials_at_use(trials, parts["train"], options.data)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
         closed_form = False
     if closed_form:
-        train = trials_at_use(trials, parts["train"], options)
+        train = trials_at_use(trials, parts["train"], options.data)
         _closed_form(encoder, train, targets)
         if not len(parts["val"]):
             _calibrate_by_folds(encoder, train, stored, targets, options)
@@ -58,16 +58,16 @@ def fit_encoder(
 
         if out is None:
             raise ValueError(f"{encoder.architecture!r} is trained by gradient descent and needs a run folder (--out)")
-        if options.contrastive:
+        if options.stages.contrastive.epochs:
             from .contrastive import train_contrastive
 
             train_contrastive(encoder, trials, parts, options, out)
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
-        if options.gan_epochs:
+        if options.stages.gan.epochs:
             from .gan import train_gan
 
             train_gan(encoder, trials, parts, targets, options, out)
-    held_out = trials_at_use(trials, parts["val"], options)
+    held_out = trials_at_use(trials, parts["val"], options.data)
     if len(held_out):
         label = torch.from_numpy(held_out.label)
         calibrate(encoder, predict(encoder, held_out.eeg), label, _rows(targets, held_out))

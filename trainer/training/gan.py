@@ -50,11 +50,12 @@ def train_gan(
     without one), where z = 0 or the mean over eight fixed draws is chosen too. A row an epoch is added to
     metrics.jsonl, state is kept for `--resume`, and everything follows from the seed.
     """
+    settings, stage = options.training, options.stages.gan
     head, target = encoder.head(SPACE), targets[SPACE]
     device = next(head.parameters()).device
     encoder.eval().requires_grad_(False)
     head.requires_grad_(True)
-    torch.manual_seed(options.seed * 1_000_003 + 3)
+    torch.manual_seed(settings.seed * 1_000_003 + 3)
     n_features, size = encoder.backbone.n_tokens * encoder.backbone.width, target.shape[1]
     discriminator = ProjectionDiscriminator(n_features, size).to(device)
     optimisers = {
@@ -65,21 +66,21 @@ def train_gan(
     progress = Progress()
     kept = {f"{name} optimiser": optimiser for name, optimiser in optimisers.items()}
     modules = {"head": head, "average": average, "discriminator": discriminator, **kept}
-    if options.resume and (out / STATE).is_file():
+    if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, modules)
-    batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
+    batches = Batches(trials, parts["train"], options.data.average, settings.batch, settings.seed)
     rows = target.rows(trials)
-    held_out = trials_at_use(trials, parts["val"], options)
+    held_out = trials_at_use(trials, parts["val"], options.data)
     tokens = tokens_of(encoder, held_out.eeg).to(device)
     seen = target.values[torch.from_numpy(target.rows(held_out))].to(device)
     before = mean_ssim(average, tokens, seen)
-    bar = tqdm(range(progress.epoch, options.gan_epochs), desc="against the discriminator", initial=progress.epoch,
-               total=options.gan_epochs)  # fmt: skip
+    bar = tqdm(range(progress.epoch, stage.epochs), desc="against the discriminator", initial=progress.epoch,
+               total=stage.epochs)  # fmt: skip
     for epoch in bar:
-        torch.manual_seed((options.seed * 1_000_003 + epoch) * 97 + 31)
+        torch.manual_seed((settings.seed * 1_000_003 + epoch) * 97 + 31)
         head.train()
         totals: dict[str, list[float]] = {}
-        for number, (eeg, chosen) in enumerate(batches.epoch(options.epochs + epoch, encoder)):
+        for number, (eeg, chosen) in enumerate(batches.epoch(settings.epochs + epoch, encoder)):
             with torch.no_grad():
                 features = encoder.tokens(eeg.to(device))
             real = target.values[torch.from_numpy(rows[chosen])].to(device)
@@ -106,7 +107,7 @@ def train_gan(
         head.load_state_dict(progress.best_weights)
     head.eval()
     if len(held_out):
-        choose_noise(head, tokens, seen, options.seed)
+        choose_noise(head, tokens, seen, settings.seed)
     return progress
 
 
@@ -122,7 +123,7 @@ def gan_step(
 
     tokens: (batch, n_tokens, width), without gradient. real: (batch, 3, size, size).
     """
-    adversarial, seeking, similar = options.alphas
+    adversarial, seeking, similar = options.training.alphas
     features = tokens.flatten(1)
     noise, other = torch.randn(2, len(real), head.config.noise, device=real.device)
     first, second = head(tokens, noise).view_as(real), head(tokens, other).view_as(real)
@@ -139,7 +140,7 @@ def gan_step(
     fooled = [-discriminator(diff_augment(fake), features).mean() for fake in (first, second)]
     parts = {
         "g_adversarial": (fooled[0] + fooled[1]) / 2,
-        "g_mode_seeking": mode_seeking(first, second, noise, other, options.mode_seeking),
+        "g_mode_seeking": mode_seeking(first, second, noise, other, options.stages.gan.mode_seeking),
         "g_ssim": (ssim_loss(first, real) + ssim_loss(second, real)) / 2,
     }
     g_loss = adversarial * parts["g_adversarial"] + seeking * parts["g_mode_seeking"] + similar * parts["g_ssim"]

@@ -49,15 +49,16 @@ def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
 
     Norms, biases and the temperature do not decay. A frozen backbone is left out.
     """
-    backbone_lr = options.backbone_lr or options.lr
+    settings, start = options.training, options.stages.finetune
+    backbone_lr = start.backbone_lr or settings.lr
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in training.named_parameters():
-        if options.freeze == "backbone" and name.startswith("encoder.backbone."):
+        if start.freeze == "backbone" and name.startswith("encoder.backbone."):
             parameter.requires_grad_(False)
         if not parameter.requires_grad:
             continue
-        lr = backbone_lr if name.startswith("encoder.backbone.") else options.lr
-        decay = options.weight_decay if parameter.ndim > 1 else 0.0
+        lr = backbone_lr if name.startswith("encoder.backbone.") else settings.lr
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
     return [
         {"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()
@@ -80,50 +81,51 @@ def train_loop(
     every epoch; with `--resume` goes on from it, and since order, subsets and dropout follow from the seed and the
     epoch's number alone, the result equals that of an unbroken run, bit for bit on a CPU.
     """
+    settings, frozen = options.training, options.stages.finetune.freeze == "backbone"
     accelerator = Accelerator(
-        mixed_precision=options.mixed_precision,
-        gradient_accumulation_steps=options.accumulate,
+        mixed_precision=settings.mixed_precision,
+        gradient_accumulation_steps=settings.accumulate,
         log_with="tensorboard",
         project_dir=str(out),
     )
     accelerator.init_trackers("logs")
-    training = Training(encoder, Objective(options.loss, options.temperature, options.alphas[2]))
-    optimiser = torch.optim.AdamW(parameter_groups(training, options), lr=options.lr, betas=options.betas)
+    training = Training(encoder, Objective(settings.loss, settings.temperature, settings.alphas[2]))
+    optimiser = torch.optim.AdamW(parameter_groups(training, options), lr=settings.lr, betas=settings.betas)
     progress, kept = Progress(), {"training": training, "optimiser": optimiser}
-    if options.resume and (out / STATE).is_file():
+    if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, kept)
     model, optimiser = accelerator.prepare(training, optimiser)
     kept["optimiser"] = optimiser
     rank, world = accelerator.process_index, accelerator.num_processes
-    batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
+    batches = Batches(trials, parts["train"], options.data.average, settings.batch, settings.seed)
     per_epoch = batches.count(world)
     if not per_epoch:
         raise ValueError(
             f"{len(parts['train'])} training trials make no batch of at least two; lower --batch or gather more trials"
         )
-    steps = math.ceil(per_epoch / options.accumulate) * options.epochs
+    steps = math.ceil(per_epoch / settings.accumulate) * settings.epochs
     target_rows = {space: target.rows(trials) for space, target in targets.items()}
-    validation = trials_at_use(trials, parts["val"], options)
-    bar = tqdm(range(progress.epoch, options.epochs), desc="training", initial=progress.epoch, total=options.epochs,
+    validation = trials_at_use(trials, parts["val"], options.data)
+    bar = tqdm(range(progress.epoch, settings.epochs), desc="training", initial=progress.epoch, total=settings.epochs,
                disable=not accelerator.is_main_process)  # fmt: skip
     for epoch in bar:
-        if options.patience and progress.best_epoch >= 0 and epoch - progress.best_epoch > options.patience:
+        if settings.patience and progress.best_epoch >= 0 and epoch - progress.best_epoch > settings.patience:
             break
-        torch.manual_seed((options.seed * 1_000_003 + epoch) * 97 + rank)
+        torch.manual_seed((settings.seed * 1_000_003 + epoch) * 97 + rank)
         model.train()
-        if options.freeze == "backbone":
+        if frozen:
             training.encoder.backbone.eval()  # frozen means its batch-norm statistics too
         total = 0.0
         for number, (eeg, chosen) in enumerate(batches.epoch(epoch, encoder, rank, world)):
-            step = epoch * math.ceil(per_epoch / options.accumulate) + number // options.accumulate
+            step = epoch * math.ceil(per_epoch / settings.accumulate) + number // settings.accumulate
             for group in optimiser.param_groups:
-                group["lr"] = group["base_lr"] * learning_rate(step, steps, options)
+                group["lr"] = group["base_lr"] * learning_rate(step, steps, settings)
             with accelerator.accumulate(model):
                 wanted, index = batch_targets(encoder, trials, target_rows, targets, chosen, accelerator.device)
                 loss = model(eeg.to(accelerator.device), wanted, index)
                 accelerator.backward(loss)
-                if options.max_norm and accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(model.parameters(), options.max_norm)
+                if settings.max_norm and accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(model.parameters(), settings.max_norm)
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
             total += loss.item()
@@ -134,7 +136,7 @@ def train_loop(
             )
         row["temperature"] = training.objective.temperature.item()
         if len(validation):
-            row["val_loss"] = evaluate_loss(training, validation, targets, options.batch)
+            row["val_loss"] = evaluate_loss(training, validation, targets, settings.batch)
         progress.epoch = epoch + 1
         progress.history.append(row)
         if row.get("val_loss", -math.inf) < progress.best or not len(validation):

@@ -84,58 +84,60 @@ def masked_loss(model: MaskedModel, eeg: Tensor, ratio: float, draw: torch.Gener
 
 def build_masked(trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions) -> MaskedModel:
     """Return an untrained model for a store's windows; raises ValueError for a backbone without patches, or volts."""
-    if options.encoder != "patch-transformer":
+    if options.encoder.name != "patch-transformer":
         raise ValueError(
-            f"masked pre-training hides patches, which {options.encoder!r} has none of; use --encoder patch-transformer"
+            f"masked pre-training hides patches, which {options.encoder.name!r} has none of; "
+            "use --encoder patch-transformer"
         )
-    if options.scaling == "none":
+    if options.data.scaling == "none":
         raise ValueError("masked pre-training needs scaled channels: use --scaling train or window")
-    config = preprocessing_of(stored, options)
-    torch.manual_seed(options.seed)
-    backbone = build_encoder(options.encoder, backbone_config(options, config, None, 2))
+    config = preprocessing_of(stored, options.data)
+    torch.manual_seed(options.training.seed)
+    backbone = build_encoder(options.encoder.name, backbone_config(options.encoder, config, None, 2))
     assert isinstance(backbone, PatchTransformer)
     if backbone.n_tokens < 2:
         raise ValueError(f"a window of {config.n_times} samples is one patch; take a smaller one (--set patch=8)")
-    return MaskedModel(backbone, config, fit_training_normaliser(trials, train, config, options.seed))
+    return MaskedModel(backbone, config, fit_training_normaliser(trials, train, config, options.training.seed))
 
 
 def pretrain(
     trials: Trials, parts: dict[str, np.ndarray], stored: PreprocessingConfig, options: TrainOptions, card: dict
 ) -> Path:
-    """Train for `options.masked` epochs on the training split and return the backbone file's path.
+    """Train for `--masked` epochs on the training split and return the backbone file's path.
 
     The backbone with the lowest loss on the validation split is kept (without one, the last). Rows go to metrics.jsonl
     under the stage "masked"; an interrupted run goes on with --resume to the same result.
     """
     model = build_masked(trials, parts["train"], stored, options)
-    accelerator = Accelerator(mixed_precision=options.mixed_precision)
+    settings, stage, out = options.training, options.stages.masked, options.outputs.out
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     device = accelerator.device
     model.to(device)
-    optimiser = torch.optim.AdamW(decayed(model, options), lr=options.lr, betas=options.betas)
+    optimiser = torch.optim.AdamW(decayed(model, settings.weight_decay), lr=settings.lr, betas=settings.betas)
     progress, kept = Progress(), {"model": model, "optimiser": optimiser}
-    if options.resume and (options.out / STATE).is_file():
-        progress = load_state(options.out / STATE, kept)
+    if options.outputs.resume and (out / STATE).is_file():
+        progress = load_state(out / STATE, kept)
     optimiser = kept["optimiser"] = accelerator.prepare(optimiser)
-    batches = Batches(trials, parts["train"], options.average, options.batch, options.seed)
+    batches = Batches(trials, parts["train"], options.data.average, settings.batch, settings.seed)
     per_epoch = batches.count()
     if not per_epoch:
         raise ValueError(f"{len(parts['train'])} training windows make no batch of at least two; gather more")
-    steps = per_epoch * options.masked
-    for epoch in tqdm(range(progress.epoch, options.masked), desc="masked", initial=progress.epoch,
-                      total=options.masked, disable=not accelerator.is_main_process):  # fmt: skip
-        seed = (options.seed * 1_000_003 + epoch) * 83
+    steps = per_epoch * stage.epochs
+    for epoch in tqdm(range(progress.epoch, stage.epochs), desc="masked", initial=progress.epoch,
+                      total=stage.epochs, disable=not accelerator.is_main_process):  # fmt: skip
+        seed = (settings.seed * 1_000_003 + epoch) * 83
         torch.manual_seed(seed)
         draw = torch.Generator().manual_seed(seed + 1)
         model.train()
         total = 0.0
         for number, (eeg, _) in enumerate(batches.epoch(epoch, model)):  # type: ignore[arg-type]
             for group in optimiser.param_groups:
-                group["lr"] = options.lr * learning_rate(epoch * per_epoch + number, steps, options)
+                group["lr"] = settings.lr * learning_rate(epoch * per_epoch + number, steps, settings)
             with accelerator.autocast():
-                loss, _ = masked_loss(model, eeg.to(device), options.mask_ratio, draw)
+                loss, _ = masked_loss(model, eeg.to(device), stage.mask_ratio, draw)
             accelerator.backward(loss)
-            if options.max_norm:
-                accelerator.clip_grad_norm_(model.parameters(), options.max_norm)
+            if settings.max_norm:
+                accelerator.clip_grad_norm_(model.parameters(), settings.max_norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             total += loss.item()
@@ -149,15 +151,15 @@ def pretrain(
             progress.best, progress.best_epoch = row.get("val_loss", math.inf), epoch
             progress.best_weights = copied(model)
         if accelerator.is_main_process:
-            save_state(options.out / STATE, kept, progress)
-            write_history(options.out / "metrics.jsonl", progress.history, "masked")
+            save_state(out / STATE, kept, progress)
+            write_history(out / "metrics.jsonl", progress.history, "masked")
     if progress.best_weights:
         model.load_state_dict(progress.best_weights)
-    path = options.out / FILE
+    path = out / FILE
     if accelerator.is_main_process:
         chosen = progress.history[progress.best_epoch]
         measured = {name: chosen[name] for name in ("val_loss", "val_loss_of_zero") if name in chosen}
-        save_backbone(model.backbone, options.encoder, model.preprocessing, path, {**card, "masked": measured})
+        save_backbone(model.backbone, options.encoder.name, model.preprocessing, path, {**card, "masked": measured})
     return path
 
 
@@ -168,11 +170,12 @@ def held_out_loss(model: MaskedModel, trials: Trials, rows: np.ndarray, options:
         return {}
     model.eval()
     device = model.placeholder.device
-    draw = torch.Generator().manual_seed(options.seed)
+    settings = options.training
+    draw = torch.Generator().manual_seed(settings.seed)
     losses = np.zeros(2)
-    for start in range(0, len(rows), options.batch):
-        cut = np.asarray(trials.eeg[rows[start : start + options.batch]])
+    for start in range(0, len(rows), settings.batch):
+        cut = np.asarray(trials.eeg[rows[start : start + settings.batch]])
         eeg = torch.as_tensor(normalise(cut, model.preprocessing, model.normaliser), dtype=torch.float32)
-        pair = masked_loss(model, eeg.to(device), options.mask_ratio, draw)
+        pair = masked_loss(model, eeg.to(device), options.stages.masked.mask_ratio, draw)
         losses += len(cut) * np.array([loss.item() for loss in pair])
     return dict(zip(("val_loss", "val_loss_of_zero"), (losses / len(rows)).tolist(), strict=True))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from core.files import write_atomically
 
-from ..config.options import TrainOptions
+from ..config.training_options import TrainingOptions
 
 
 @dataclass
@@ -29,12 +29,12 @@ class Progress:
     history: list[dict] = field(default_factory=list)
 
 
-def decayed(module: nn.Module, options: TrainOptions) -> list[dict]:
+def decayed(module: nn.Module, weight_decay: float) -> list[dict]:
     """Return optimiser groups with weight decay on matrices only."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trained if parameter.ndim > 1]
     others = [parameter for parameter in trained if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def save_state(path: Path, parts: Mapping[str, Any], progress: Progress) -> None:
@@ -65,7 +65,7 @@ def copied(module: nn.Module) -> dict:
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 
-def learning_rate(step: int, steps: int, options: TrainOptions) -> float:
+def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
     """Return the share of the base learning rate at a step: a linear rise, then a cosine to zero or constant."""
     rise = max(1, round(options.warmup * steps))
     if options.warmup and step < rise:

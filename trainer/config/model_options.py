@@ -1,0 +1,73 @@
+"""What the encoder is made of, and what its heads are taught to say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from .flags import check_at_least, check_choice, flag
+
+SPECTROGRAMS = ("none", "stft", "braincoder")
+HEADS = ("basis", "linear", "positions", "broadcast", "last-token")
+SALIENCY_TARGETS = ("picture", "saliency")
+PICTURE_SIZES = (64, 128)
+MAX_LATENT_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """The architecture that reads the EEG."""
+
+    name: Annotated[str, flag("encoder")] = "nice"
+    """Architecture: coatnet, nice, lstm or patch-transformer; linear or tangent, which are fitted in closed form."""
+    settings: Annotated[tuple[str, ...], flag("set")] = ()
+    """Settings of the architecture as key=value, for example --set n_filters=24 dropout=0.3."""
+    spectrogram: str = "none"
+    """none, stft, or braincoder (one frame, autoscaled, viridis), for architectures that read pictures."""
+
+    def __post_init__(self) -> None:
+        check_choice("--spectrogram", self.spectrogram, SPECTROGRAMS)
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """What is predicted, and by which heads."""
+
+    space: tuple[str, ...] = ("sd1.text",)
+    """Target spaces, one head each, the first is the main one: prompts, sd1.text, sd2.text, sdxl.text, clip-l.image ...
+    """
+    head: str = "basis"
+    """How a regression head predicts: basis, linear or positions (Braincoder's); text spaces also broadcast (one
+    pooled vector in every token) or last-token (one vector after the empty prompt's tokens).
+    """
+    rank: int = 32
+    """Principal components of the training targets that a basis head predicts."""
+    projector: int = 0
+    """Width of NICE's residual projector in front of the last layer; 0 for none."""
+    head_dropout: float = 0.0
+    """Dropout in front of the head."""
+    clip: str = ""
+    """Text or image model for targets: a transformers or diffusers folder, or a hub id (openai/clip-vit-large-patch14).
+    """
+    images: Path | None = None
+    """Folder of the pictures that were shown, named by image id; for image, latent and saliency targets."""
+    vae: str = ""
+    """Autoencoder for latent targets: a diffusers or TAESD folder, or a hub id; by default that of --clip."""
+    latent_size: int = 0
+    """Pixels a side to which pictures are stretched before latent targets are computed, 8 for each value of a latent;
+    0 keeps them.
+    """
+    picture_size: int = 64
+    """Pixels a side of a saliency head's pictures: 64 or 128."""
+    generator_channels: int = 8
+    """Channels of a saliency head's finest map; its time and size grow with them."""
+    saliency_target: str = "picture"
+    """What a saliency head learns to draw: picture (the seen one, small) or saliency (the map of what stands out)."""
+
+    def __post_init__(self) -> None:
+        check_choice("--head", self.head, HEADS)
+        check_choice("--saliency-target", self.saliency_target, SALIENCY_TARGETS)
+        check_at_least("--rank", self.rank, 1)
+        if self.picture_size not in PICTURE_SIZES:
+            raise ValueError(f"--picture-size is 64 or 128, not {self.picture_size}")
+        if self.latent_size % 8 or not 0 <= self.latent_size <= MAX_LATENT_SIZE:
+            raise ValueError(f"--latent-size is a multiple of 8 up to {MAX_LATENT_SIZE}, or 0, not {self.latent_size}")
