@@ -40,7 +40,7 @@ def example(name, n=3):
     """Return a batch of `n` inputs of the case's size."""
     torch.manual_seed(1)
     case = CASES[name]
-    if ENCODERS[name].input == "spec":
+    if ENCODERS[name].input == "spectrogram":
         return torch.rand(n, case["in_channels"], case["image_height"], case["image_width"])
     return torch.randn(n, case["n_channels"], case["n_times"])
 

@@ -1,44 +1,39 @@
-"""Encoders: what turns a window of EEG into tokens. One architecture a file; `ENCODERS` names them all."""
+"""Encoders: what turns a window of EEG into tokens. One architecture a file; registry.py names them all."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from torch import nn
 
-from .coatnet import Coatnet, CoatnetConfig
-from .linear import Linear, LinearConfig
-from .lstm import Lstm, LstmConfig
-from .nice import Nice, NiceConfig
-from .patch_transformer import PatchTransformer, PatchTransformerConfig
-from .tangent import Tangent, TangentConfig
+from .context import BuildContext, Encoder, OnePerson, Settings, check_needs
+from .registry import ENCODERS, by_gradient_descent, encoder_named, in_closed_form
+
+__all__ = [
+    "ENCODERS",
+    "BuildContext",
+    "Encoder",
+    "OnePerson",
+    "Settings",
+    "build_encoder",
+    "by_gradient_descent",
+    "config_for",
+    "config_from_dict",
+    "config_to_dict",
+    "encoder_named",
+    "in_closed_form",
+]
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """One architecture: its config, its module, and whether it reads "eeg" windows or "spec" pictures."""
+def config_for(name: str, context: BuildContext, settings: Settings | None = None) -> Any:
+    """Return the named encoder's config: its sizes from the context, everything else from the settings.
 
-    config_class: type
-    module_class: Callable[[Any], nn.Module]
-    input: str
-
-
-# Every module maps its input to tokens (batch, n_tokens, width) and has the attributes config, n_tokens and width.
-ENCODERS: dict[str, Encoder] = {
-    "coatnet": Encoder(CoatnetConfig, Coatnet, "spec"),
-    "nice": Encoder(NiceConfig, Nice, "eeg"),
-    "linear": Encoder(LinearConfig, Linear, "eeg"),
-    "lstm": Encoder(LstmConfig, Lstm, "eeg"),
-    "patch-transformer": Encoder(PatchTransformerConfig, PatchTransformer, "eeg"),
-    "tangent": Encoder(TangentConfig, Tangent, "eeg"),
-}
-
-
-def encoder_named(name: str) -> Encoder:
-    """Return the registry's entry of that name; an unknown name raises ValueError with the known ones."""
-    if name not in ENCODERS:
-        raise ValueError(f"Unknown encoder {name!r}; known: {', '.join(sorted(ENCODERS))}.")
-    return ENCODERS[name]
+    Raises ValueError for an unknown encoder, an unknown setting (listing the known ones), a value out of its bounds, or
+    a context that lacks what the encoder needs.
+    """
+    encoder = encoder_named(name)
+    check_needs(encoder, context)
+    return config_from_dict(name, encoder.values(context, settings or {}))
 
 
 def config_from_dict(name: str, values: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config_bounds import check_fields
+from .context import BuildContext, Settings
 
 EXPANSION = 4
 SQUEEZE = 0.25
@@ -76,6 +77,13 @@ class CoatnetConfig:
         return tuple(grids)
 
 
+def values(context: BuildContext, settings: Settings) -> dict[str, object]:
+    """Return a config's values: the picture's sizes from the context, everything else from the settings."""
+    assert context.picture is not None
+    channels, height, width = context.picture
+    return {**settings, "in_channels": channels, "image_height": height, "image_width": width}
+
+
 class Coatnet(nn.Module):
     """Map spec (batch, in_channels, image_height, image_width) to tokens (batch, rows * columns, widths[-1]).
 
@@ -106,7 +114,7 @@ class Coatnet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, spec: Tensor) -> Tensor:
+    def forward(self, spec: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the tokens of spec (batch, in_channels, image_height, image_width) with values in [0, 1]."""
         config = self.config
         if spec.ndim != 4 or tuple(spec.shape[1:]) != (config.in_channels, config.image_height, config.image_width):

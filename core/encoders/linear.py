@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config_bounds import check_eeg, check_fields
+from .context import BuildContext, OnePerson
+
+ONE_PERSON_BIN_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ class Linear(nn.Module):
         self.scale.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
         return self
 
-    def forward(self, eeg: Tensor) -> Tensor:
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the standardised features as one token."""
         return ((self.features(eeg) - self.mean) / self.scale)[:, None]
+
+
+def fit_linear(eeg: Tensor, labels: Tensor, config: LinearConfig) -> Linear:
+    """Return a Linear fitted to training eeg (n, n_channels, n_times); labels (n,) are not looked at."""
+    return Linear(config).to(eeg.device).fit(eeg)
+
+
+def one_person_settings(context: BuildContext) -> dict[str, object]:
+    """Return bins of 30 ms."""
+    return {"n_bins": max(1, min(context.n_times, round(context.n_times / context.sfreq / ONE_PERSON_BIN_S)))}
+
+
+ONE_PERSON = OnePerson(one_person_settings, scaling="train", baseline=True)

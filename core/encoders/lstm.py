@@ -44,7 +44,7 @@ class Lstm(nn.Module):
         self.lstm = nn.LSTM(config.n_channels, config.hidden, config.n_layers, batch_first=True)
         self.last = nn.Linear(config.hidden, config.width)
 
-    def forward(self, eeg: Tensor) -> Tensor:
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the token of eeg (batch, n_channels, n_times), normalised by the caller."""
         check_eeg(eeg, self.config)
         if not len(eeg):  # the recurrent kernels refuse an empty batch

@@ -76,7 +76,7 @@ class Nice(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.mix = nn.Conv1d(config.n_filters, config.n_filters, 1)
 
-    def forward(self, eeg: Tensor) -> Tensor:
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the tokens of eeg (batch, n_channels, n_times); any unit, normalised by the caller."""
         config = self.config
         check_eeg(eeg, config)

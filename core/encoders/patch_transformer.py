@@ -56,7 +56,8 @@ class PatchTransformer(nn.Module):
 
     A patch is all channels over a few samples, as in Chen et al., "DreamDiffusion" (arXiv 2306.16934), through a linear
     layer; blocks with layer-norm first as in He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
-    Masked pre-training calls `patches`, `embed` and `encode` in turn.
+    Masked pre-training calls `patches`, `embed` and `encode` in turn, for patches of `patch_values` numbers, and makes
+    its decoder of one more `block`.
     """
 
     def __init__(self, config: PatchTransformerConfig) -> None:
@@ -64,12 +65,17 @@ class PatchTransformer(nn.Module):
         self.config = config
         self.n_tokens = config.n_patches
         self.width = config.width
-        self.embedding = nn.Linear(config.n_channels * config.patch, config.width)
+        self.patch_values = config.n_channels * config.patch
+        self.embedding = nn.Linear(self.patch_values, config.width)
         self.positions = nn.Parameter(0.02 * torch.randn(config.n_patches, config.width))
         self.blocks = nn.Sequential(
             *(TransformerBlock(config.width, config.n_heads, config.dropout) for _ in range(config.depth))
         )
         self.norm = nn.LayerNorm(config.width)
+
+    def block(self) -> nn.Module:
+        """Return a new block like the network's own, without dropout."""
+        return TransformerBlock(self.config.width, self.config.n_heads, 0.0)
 
     def patches(self, eeg: Tensor) -> Tensor:
         """Cut eeg (batch, n_channels, n_times) into patches (batch, n_patches, n_channels * patch)."""
@@ -86,7 +92,7 @@ class PatchTransformer(nn.Module):
         """Return what the blocks make of tokens (batch, any number, width)."""
         return self.norm(self.blocks(tokens))
 
-    def forward(self, eeg: Tensor) -> Tensor:
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the tokens of eeg (batch, n_channels, n_times), normalised by the caller."""
         return self.encode(self.embed(self.patches(eeg)))
 

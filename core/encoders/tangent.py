@@ -7,9 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from .config_bounds import check_eeg, check_fields
+from .context import BuildContext, OnePerson, Settings, eeg_values
 from .riemann import ESTIMATORS, covariances, matrix_log, power, riemann_mean, upper_triangle
 
 MAX_ORDER = 256  # rows of the stacked signal: features grow with the square
+MAX_TEMPLATES = 8  # classes that get a template of their own, where the settings do not say
+ONE_PERSON_TEMPLATES, ONE_PERSON_FILTERS = 4, 3  # features grow with the square of their product
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,27 @@ class Tangent(nn.Module):
         templates = self.templates.to(dtype).expand(len(eeg), -1, -1)
         return covariances(torch.cat((templates, self.filters.to(dtype) @ eeg.to(dtype)), 1), config.estimator)
 
-    def forward(self, eeg: Tensor) -> Tensor:
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the tokens of eeg in the unit it was fitted in."""
         stacked = self.stacked_covariances(eeg)
         whitener = self.whitener.to(stacked.dtype)
         return upper_triangle(matrix_log(whitener @ stacked @ whitener)).to(eeg.dtype)[:, None]
+
+
+def values(context: BuildContext, settings: Settings) -> dict[str, object]:
+    """Return a config's values: sizes from the context, a template for each of up to eight classes."""
+    return {"n_classes": min(context.n_classes, MAX_TEMPLATES), **eeg_values(context, settings)}
+
+
+def one_person_settings(context: BuildContext) -> dict[str, object]:
+    """Return how many templates and filters a recording of minutes can bear."""
+    return {
+        "n_classes": min(context.n_classes, ONE_PERSON_TEMPLATES),
+        "n_filters": min(max(context.n_channels // 2, 1), ONE_PERSON_FILTERS),
+    }
+
+
+ONE_PERSON = OnePerson(one_person_settings, scaling="none", baseline=False)
 
 
 @torch.no_grad()

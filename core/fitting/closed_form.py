@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..encoders.linear import Linear
-from ..encoders.tangent import Tangent, fit_tangent
+from ..encoders import encoder_named, in_closed_form
 from ..model.checkpoint import EegEncoder
 from ..model.heads import Head
 from .ridge import choose_alpha, fit_ridge
 
-CLOSED_FORM = ("linear", "tangent")
 ALPHAS = tuple(10 ** (power / 2) for power in range(-6, 17))  # half a decade apart
 TEMPERATURES = torch.logspace(-2, 1, 61)
 
@@ -32,18 +30,17 @@ def fit_closed_form(
     Returns the chosen strength for each space. Raises ValueError for an architecture that needs gradient descent or a
     head with a projector.
     """
-    if encoder.architecture not in CLOSED_FORM:
+    row = encoder_named(encoder.architecture)
+    if row.fit is None:
         raise ValueError(
-            f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(CLOSED_FORM)}"
+            f"{encoder.architecture!r} needs gradient descent; fitted in closed form are {', '.join(in_closed_form())}"
         )
     config, without = encoder.backbone.config, {}
     fit_backbone(encoder, eeg, label)
-    if isinstance(encoder.backbone, Tangent):
+    if row.fit_reads_labels:
         for group in [] if groups is None else groups.unique():
-            # The tangent features know their labels, so each group's strength is judged on features fitted without it.
-            without[int(group)] = (
-                fit_tangent(eeg[groups != group], label[groups != group], config)(eeg).flatten(1).double()
-            )
+            # Features that know their labels: each group's strength is judged on features fitted without it.
+            without[int(group)] = row.fit(eeg[groups != group], label[groups != group], config)(eeg).flatten(1).double()
     features = encoder.backbone(eeg).flatten(1).double()
     chosen = {}
 
@@ -85,10 +82,9 @@ def fit_backbone(encoder: EegEncoder, eeg: Tensor, label: Tensor) -> None:
 
     label: (n,), class numbers, which only some architectures look at.
     """
-    if isinstance(encoder.backbone, Tangent):
-        encoder.backbone = fit_tangent(eeg, label, encoder.backbone.config)
-    elif isinstance(encoder.backbone, Linear):
-        encoder.backbone.fit(eeg)
+    row = encoder_named(encoder.architecture)
+    if row.fit is not None:
+        encoder.backbone = row.fit(eeg, label, encoder.backbone.config)
 
 
 @torch.no_grad()

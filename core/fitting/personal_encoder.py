@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders import config_from_dict
+from ..encoders import ENCODERS, OnePerson, config_for, encoder_named
+from ..model.build_context import context_of
 from ..model.checkpoint import EegEncoder
 from ..model.heads import HeadConfig
 from ..model.prediction import encode_ready, predict
@@ -23,14 +24,12 @@ from ..scoring.retrieval import similarities
 from .calibration import calibrate
 from .closed_form import fit_closed_form, out_of_fold
 
-ARCHITECTURES = ("tangent", "linear")
+ARCHITECTURES = tuple(name for name, row in ENCODERS.items() if row.one_person is not None)
 MAX_SFREQ = 128.0  # responses end below 45 Hz; more samples only cost time
 MIN_EVENTS, MIN_PER_LABEL, MAX_LABELS = 20, 5, 1000
 MAX_SCORED = 600  # events the score is taken from, evenly spread: text states of more would fill the memory
 N_FOLDS, MAX_RANK = 5, 32
 ARTEFACT = 5.0  # times the median peak-to-peak amplitude
-LINEAR_BIN_S = 0.03
-TANGENT_CLASSES, TANGENT_FILTERS = 4, 3  # features grow with the square of their product
 Progress = Callable[[int, int], None]
 
 
@@ -159,6 +158,7 @@ def _labelled_windows(
     labels = tuple(captions) if captions else tuple(sorted(counted))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise ValueError(f"an encoder needs 2 to {MAX_LABELS} labels to tell apart; this recording's events: {listed}")
+    setup = _setup(architecture)
     config = PreprocessingConfig(
         ch_names=recording.ch_names,
         sfreq=min(recording.sfreq, MAX_SFREQ),
@@ -166,8 +166,8 @@ def _labelled_windows(
         tmax=tmax,
         l_freq=l_freq,
         h_freq=h_freq,
-        baseline=(tmin, 0.0) if architecture == "linear" and tmin < 0 < tmax else None,
-        scaling="train" if architecture == "linear" else "none",
+        baseline=(tmin, 0.0) if setup.baseline and tmin < 0 < tmax else None,
+        scaling=setup.scaling,
         ch_positions=_positions(recording),
     )
     chosen = [event for event in sorted(recording.events, key=lambda e: e.onset) if event.label in labels]
@@ -193,6 +193,12 @@ def _labelled_windows(
     notes = [f"{lost} of {len(chosen)} windows left out (edges, gaps, over {limit:.0f} µV)"] if lost else []
     onsets = np.array([event.onset for event in kept_events])[clean]
     return labels, windows.data[clean], label, onsets, config, notes
+
+
+def _setup(architecture: str) -> OnePerson:
+    setup = encoder_named(architecture).one_person
+    assert setup is not None
+    return setup
 
 
 def _positions(recording: Recording) -> tuple[tuple[float, float, float], ...] | None:
@@ -247,21 +253,16 @@ def _apart(onsets: np.ndarray, left_out: np.ndarray, config: PreprocessingConfig
 
 def _fit(recipe: _Recipe, eeg: np.ndarray, label: np.ndarray, fold: np.ndarray) -> EegEncoder:
     """Return an encoder fitted to windows in volts; labels that a fit does not see keep their prompt."""
-    config, n_channels, n_times = recipe.config, eeg.shape[1], eeg.shape[2]
-    sizes: dict[str, object] = {"n_channels": n_channels, "n_times": n_times}
-    if recipe.architecture == "tangent":
-        sizes["n_classes"] = min(len(recipe.prompts), TANGENT_CLASSES)
-        sizes["n_filters"] = min(max(n_channels // 2, 1), TANGENT_FILTERS)
-    else:
-        sizes["n_bins"] = max(1, min(n_times, round(n_times / config.sfreq / LINEAR_BIN_S)))
+    context = context_of(recipe.config, n_classes=len(recipe.prompts))
+    settings = _setup(recipe.architecture).settings(context)
     rank = max(1, min(len(recipe.prompts) - 1, MAX_RANK))
     heads = [HeadConfig(space, "basis", rank=rank, concepts=recipe.prompts) for space in recipe.targets]
     heads.append(HeadConfig("prompts", "prompts", prompts=recipe.prompts))
     encoder = EegEncoder(
-        config,
-        fit_normaliser(eeg, config, label),
+        recipe.config,
+        fit_normaliser(eeg, recipe.config, label),
         recipe.architecture,
-        config_from_dict(recipe.architecture, sizes),
+        config_for(recipe.architecture, context, settings),
         heads,
     )
     for space, values in recipe.targets.items():

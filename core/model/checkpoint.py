@@ -44,7 +44,7 @@ class EegEncoder(nn.Module):
         card: dict | None = None,
     ):
         super().__init__()
-        if (encoder_named(architecture).input == "spec") != (spectrogram is not None):
+        if (encoder_named(architecture).input == "spectrogram") != (spectrogram is not None):
             needs = "needs a spectrogram" if spectrogram is None else "reads eeg and takes no spectrogram"
             raise ValueError(f"the architecture {architecture!r} {needs}")
         if len({head.space for head in heads}) != len(heads) or not heads:
@@ -60,14 +60,17 @@ class EegEncoder(nn.Module):
         self.confidence = dict(confidence or {})
         self.card = dict(card or {})
 
-    def forward(self, eeg: Tensor) -> dict[str, Tensor]:
-        """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values)."""
-        tokens = self.tokens(eeg)
+    def forward(self, eeg: Tensor, subject: Tensor | None = None) -> dict[str, Tensor]:
+        """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values).
+
+        subject: (batch,), whole numbers that say who it is, for backbones with a part a person; the others ignore it.
+        """
+        tokens = self.tokens(eeg, subject)
         return {head.config.space: head(tokens) for head in self.heads}  # type: ignore[union-attr,misc]
 
-    def tokens(self, eeg: Tensor) -> Tensor:
+    def tokens(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the backbone's tokens (batch, n_tokens, width) for normalised eeg (batch, channels, times)."""
-        return self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg)
+        return self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg, subject)
 
     @property
     def spaces(self) -> tuple[str, ...]:

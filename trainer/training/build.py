@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from core.encoders import ENCODERS, config_from_dict, encoder_named
+from core.encoders import ENCODERS, BuildContext, config_for, encoder_named
 from core.model.backbone_file import load_backbone_into
+from core.model.build_context import context_of
 from core.model.checkpoint import EegEncoder, load_encoder
 from core.model.heads import ONE_TOKEN, HeadConfig
 from core.model.spaces import find_space
-from core.model.spectrogram import Spectrogram, SpectrogramConfig
+from core.model.spectrogram import SpectrogramConfig
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser, fit_normaliser
 from core.preprocessing.trials import Trials
@@ -71,30 +72,27 @@ def spectrogram_of(options: EncoderOptions, config: PreprocessingConfig) -> Spec
     return SpectrogramConfig(kind="stft", sfreq=config.sfreq)
 
 
-def backbone_config(
-    options: EncoderOptions, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None, n_classes: int
-):
-    """Return the backbone's config: sizes from the data, everything else from --set.
+def backbone_config(options: EncoderOptions, context: BuildContext) -> object:
+    """Return the backbone's config: sizes from the context, everything else from --set.
 
-    Raises ValueError for an unknown architecture or setting, listing the known ones.
+    Raises ValueError for an unknown architecture or setting, listing the known ones, or what the architecture needs
+    and the store does not have.
     """
-    settings = parse_settings(options.settings)
-    n_channels = len(config.ch_names)
-    if encoder_named(options.name).input == "spec":
-        if spectrogram is None:
+    if encoder_named(options.name).input == "spectrogram":
+        if context.picture is None:
             raise ValueError(f"--encoder {options.name} reads pictures: add --spectrogram stft or braincoder")
-        channels, height, width = Spectrogram(spectrogram)(torch.zeros(1, n_channels, config.n_times)).shape[1:]
-        sizes = {"in_channels": channels, "image_height": height, "image_width": width}
-    else:
-        if spectrogram is not None:
-            readers = [name for name, entry in ENCODERS.items() if entry.input == "spec"]
-            raise ValueError(
-                f"--encoder {options.name} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}"
-            )
-        sizes = {"n_channels": n_channels, "n_times": config.n_times}
-        if options.name == "tangent":
-            settings.setdefault("n_classes", min(n_classes, 8))
-    return config_from_dict(options.name, {**settings, **sizes})
+    elif context.picture is not None:
+        readers = [name for name, row in ENCODERS.items() if row.input == "spectrogram"]
+        raise ValueError(f"--encoder {options.name} reads eeg, not spectrograms; use --encoder {' or '.join(readers)}")
+    return config_for(options.name, context, parse_settings(options.settings))
+
+
+def training_context(
+    trials: Trials, train: np.ndarray, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None = None
+) -> BuildContext:
+    """Return what an architecture is told of the training trials: windows, subjects (in sorted order) and classes."""
+    subjects = tuple(np.unique(trials.subject[train]).tolist())
+    return context_of(config, spectrogram, subjects, len(np.unique(trials.label[train])))
 
 
 def head_configs(
@@ -178,7 +176,7 @@ def build_for(
         config,
         fit_training_normaliser(trials, train, config, seed),
         options.encoder.name,
-        backbone_config(options.encoder, config, spectrogram, len(np.unique(trials.label[train]))),
+        backbone_config(options.encoder, training_context(trials, train, config, spectrogram)),
         head_configs(options.targets, trials, targets, train),
         spectrogram,
     )

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from core.fitting.closed_form import CLOSED_FORM
+from core.encoders import by_gradient_descent, encoder_named
 from core.model.checkpoint import EegEncoder
 from core.preprocessing.trials import Trials
 
@@ -146,10 +146,10 @@ def train_contrastive(
 
 def check_contrastive(encoder: EegEncoder) -> None:
     """Raise ValueError for a backbone that is fitted in closed form and has nothing to train."""
-    if encoder.architecture in CLOSED_FORM:
+    if encoder_named(encoder.architecture).fit is not None:
         raise ValueError(
             f"--contrastive trains a backbone by gradient descent, and {encoder.architecture!r} is fitted in closed "
-            "form; use --encoder nice, lstm, coatnet or patch-transformer"
+            f"form; use --encoder {' or '.join(by_gradient_descent())}"
         )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.encoders import encoder_named
 from core.fitting.calibration import calibrate
-from core.fitting.closed_form import CLOSED_FORM, fit_backbone, fit_closed_form, needs_network, out_of_fold
+from core.fitting.closed_form import fit_backbone, fit_closed_form, needs_network, out_of_fold
 from core.model.checkpoint import EegEncoder
 from core.model.prediction import encode_ready, predict
 from core.preprocessing.config import PreprocessingConfig
@@ -42,7 +43,7 @@ def fit_encoder(
         from .contrastive import check_contrastive
 
         check_contrastive(encoder)
-    closed_form = encoder.architecture in CLOSED_FORM
+    closed_form = encoder_named(encoder.architecture).fit is not None
     if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
         train = trials_at_use(trials, parts["train"], options.data)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from core.encoders import build_encoder
-from core.encoders.patch_transformer import PatchTransformer, TransformerBlock
+from core.encoders import ENCODERS, build_encoder, encoder_named
+from core.encoders.patch_transformer import PatchTransformer
 from core.model.backbone_file import save_backbone
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser, normalise
@@ -24,7 +24,7 @@ from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
 from .batches import Batches
-from .build import backbone_config, fit_training_normaliser, preprocessing_of
+from .build import backbone_config, fit_training_normaliser, preprocessing_of, training_context
 from .stage_state import Progress, copied, decayed, learning_rate, load_state, save_state, write_history
 
 STATE = "masked.pt"
@@ -42,12 +42,11 @@ class MaskedModel(nn.Module):
         self.backbone = backbone
         self.preprocessing = preprocessing
         self.normaliser = normaliser
-        config = backbone.config
-        self.placeholder = nn.Parameter(0.02 * torch.randn(config.width))
-        self.positions = nn.Parameter(0.02 * torch.randn(config.n_patches, config.width))
-        self.decoder = TransformerBlock(config.width, config.n_heads, 0.0)
-        self.norm = nn.LayerNorm(config.width)
-        self.last = nn.Linear(config.width, config.n_channels * config.patch)
+        self.placeholder = nn.Parameter(0.02 * torch.randn(backbone.width))
+        self.positions = nn.Parameter(0.02 * torch.randn(backbone.n_tokens, backbone.width))
+        self.decoder = backbone.block()
+        self.norm = nn.LayerNorm(backbone.width)
+        self.last = nn.Linear(backbone.width, backbone.patch_values)
 
     def forward(self, eeg: Tensor, order: Tensor, n_seen: int) -> tuple[Tensor, Tensor]:
         """Predict hidden patches of eeg (batch, n_channels, n_times).
@@ -84,17 +83,18 @@ def masked_loss(model: MaskedModel, eeg: Tensor, ratio: float, draw: torch.Gener
 
 def build_masked(trials: Trials, train: np.ndarray, stored: PreprocessingConfig, options: TrainOptions) -> MaskedModel:
     """Return an untrained model for a store's windows; raises ValueError for a backbone without patches, or volts."""
-    if options.encoder.name != "patch-transformer":
+    if not encoder_named(options.encoder.name).patches:
         raise ValueError(
             f"masked pre-training hides patches, which {options.encoder.name!r} has none of; "
-            "use --encoder patch-transformer"
+            f"use --encoder {' or '.join(name for name, row in ENCODERS.items() if row.patches)}"
         )
     if options.data.scaling == "none":
         raise ValueError("masked pre-training needs scaled channels: use --scaling train or window")
     config = preprocessing_of(stored, options.data)
     torch.manual_seed(options.training.seed)
-    backbone = build_encoder(options.encoder.name, backbone_config(options.encoder, config, None, 2))
-    assert isinstance(backbone, PatchTransformer)
+    backbone = build_encoder(
+        options.encoder.name, backbone_config(options.encoder, training_context(trials, train, config))
+    )
     if backbone.n_tokens < 2:
         raise ValueError(f"a window of {config.n_times} samples is one patch; take a smaller one (--set patch=8)")
     return MaskedModel(backbone, config, fit_training_normaliser(trials, train, config, options.training.seed))

@@ -1,0 +1,47 @@
+"""Every architecture by its name; a new one is a file beside this one and a row here."""
+
+from ..registry import by_name
+from . import coatnet, linear, tangent
+from .context import Encoder
+from .lstm import Lstm, LstmConfig
+from .nice import Nice, NiceConfig
+from .patch_transformer import PatchTransformer, PatchTransformerConfig
+
+# Every module maps its input to tokens (batch, n_tokens, width) by forward(input, subject=None), subject a LongTensor
+# (batch,) of who it is or None, and has the attributes config, n_tokens and width.
+ENCODERS: dict[str, Encoder] = by_name(
+    [
+        Encoder("nice", NiceConfig, Nice),
+        Encoder("lstm", LstmConfig, Lstm),
+        Encoder("coatnet", coatnet.CoatnetConfig, coatnet.Coatnet, "spectrogram", coatnet.values),
+        Encoder("patch-transformer", PatchTransformerConfig, PatchTransformer, patches=True),
+        Encoder(
+            "tangent",
+            tangent.TangentConfig,
+            tangent.Tangent,
+            values=tangent.values,
+            fit=tangent.fit_tangent,
+            fit_reads_labels=True,
+            one_person=tangent.ONE_PERSON,
+            least_times=2,
+        ),
+        Encoder("linear", linear.LinearConfig, linear.Linear, fit=linear.fit_linear, one_person=linear.ONE_PERSON),
+    ]
+)
+
+
+def encoder_named(name: str) -> Encoder:
+    """Return the registry's row of that name; an unknown name raises ValueError with the known ones."""
+    if name not in ENCODERS:
+        raise ValueError(f"Unknown encoder {name!r}; known: {', '.join(sorted(ENCODERS))}.")
+    return ENCODERS[name]
+
+
+def in_closed_form() -> tuple[str, ...]:
+    """Return the names of the architectures that are fitted without gradient descent."""
+    return tuple(name for name, row in ENCODERS.items() if row.fit is not None)
+
+
+def by_gradient_descent() -> tuple[str, ...]:
+    """Return the names of the architectures that are trained by gradient descent."""
+    return tuple(name for name, row in ENCODERS.items() if row.fit is None)
