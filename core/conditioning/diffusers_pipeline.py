@@ -6,10 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..choices import NEGATIVES
 from ..model.spaces import EncodePrompts, check_fits
 from .conditioning import Conditioning
-
-NEGATIVES = ("empty", "train-mean")
 
 
 def load_pipeline(
@@ -120,7 +119,7 @@ def generate(
     if context is None:
         raise ValueError(
             f"the {conditioning.space!r} head gave no text context to draw from; pass the pipeline's text encoder "
-            "(prompt_encoder) to decode(), or use a text head"
+            "(prompt_encoder) to condition(), or use a text head"
         )
     if negative not in NEGATIVES:
         raise ValueError(f"no negative {negative!r}; known: {', '.join(NEGATIVES)}")

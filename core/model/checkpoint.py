@@ -103,15 +103,6 @@ class EegEncoder(nn.Module):
         return "\n".join(lines)
 
 
-def _arrays(normaliser: Normaliser) -> dict[str, Tensor]:
-    found = {name: getattr(normaliser, name) for name in ("center", "scale", "whitener")}
-    return {
-        f"normaliser.{name}": torch.as_tensor(np.asarray(value, dtype=np.float32)).contiguous()
-        for name, value in found.items()
-        if value is not None
-    }
-
-
 def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype | None = None) -> None:
     """Write an encoder to one `.safetensors` file, beside `path` and then renamed.
 
@@ -139,7 +130,9 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
         }
     with write_atomically(path) as beside:
         metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
-        save_file({**tensors, **_arrays(encoder.normaliser)}, beside, metadata=metadata)
+        arrays = encoder.normaliser.to_arrays()
+        tensors |= {f"normaliser.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+        save_file(tensors, beside, metadata=metadata)
 
 
 def read_header(path: str | Path) -> dict:
@@ -219,7 +212,7 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path.name} cannot be loaded: {error}") from error
     kept = {name.split(".", 1)[1]: tensor.numpy() for name, tensor in tensors.items() if name.startswith("normaliser.")}
-    encoder = EegEncoder(**parts, normaliser=Normaliser(kept["center"], kept["scale"], kept.get("whitener")))
+    encoder = EegEncoder(**parts, normaliser=Normaliser.from_arrays(kept))
     encoder.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     return encoder.eval().requires_grad_(False).to(device)
 
