@@ -189,7 +189,7 @@ def test_without_events_the_command_decodes_windows_end_to_end():
     options = GenerateOptions(Path("r.edf"), Path("e.safetensors"), "model")
     silent = replace(noise_recording(seconds=3.5), events=())
     assert chosen_windows(silent, small_preprocessing(), options).groups == ((0.0,), (1.0,), (2.0,))
-    with pytest.raises(ValueError, match=r"'face' x 3, 'house' x 3"):
+    with pytest.raises(ValueError, match=r"'house' x 3, 'face' x 3"):
         chosen_windows(noise_recording(), small_preprocessing(), replace(options, label="car"))
     with pytest.raises(ValueError, match="no window is left of 1"):
         chosen_windows(noise_recording(), small_preprocessing(), replace(options, time=(99.0,)))
