@@ -1,4 +1,5 @@
 """Mixing a prompt's conditioning with the EEG's: once, or while a picture is drawn (in its place, blended, added)."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import torch
 from torch import Tensor

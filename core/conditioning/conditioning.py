@@ -1,4 +1,5 @@
 """Conditioning: what an encoder says about a recording, in the tensors diffusion models take."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def condition(
     predicted = (outputs_of(encoder, eeg, [head.config.space]) if outputs is None else outputs)[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
     confidence = fitted.probability(confidence_score(head, predicted)) if fitted else None
-    shared = {"confidence": confidence, "chance": fitted.chance if fitted else None, "space": head.config.space}
+    chance = fitted.chance if fitted else None
+    shared: dict[str, Any] = {"confidence": confidence, "chance": chance, "space": head.config.space}
     if head.config.kind == "prompts":
         words = reworded(head, prompts)
         weights = head.weights(predicted)
@@ -131,7 +133,7 @@ def _confidence_text(confidence: Tensor | None, row: int) -> str:
 
 
 def _prompt_report(prompts: Sequence[str], weights: Tensor, confidence: Tensor | None) -> str:
-    lines = []
+    lines: list[str] = []
     for row, shares in enumerate(weights):
         best = shares.argsort(descending=True)[:3].tolist()
         said = ", ".join(f"{shares[i].item():.2f} {prompts[i]}" for i in best)
@@ -142,7 +144,7 @@ def _prompt_report(prompts: Sequence[str], weights: Tensor, confidence: Tensor |
 def _concept_report(head: Head, predicted: Tensor, confidence: Tensor | None) -> str:
     if not head.config.concepts:
         return "\n".join(f"window {row + 1}{_confidence_text(confidence, row)}" for row in range(len(predicted)))
-    lines = []
+    lines: list[str] = []
     for row, found in enumerate(concept_similarity(head, predicted)):
         best = found.argsort(descending=True)[:3].tolist()
         said = ", ".join(f"{head.config.concepts[i]} ({found[i].item():.2f})" for i in best)

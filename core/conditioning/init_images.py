@@ -1,4 +1,5 @@
 """What img2img starts from: the picture of a `saliency` head, or the latent of an `sd1.latent` head."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

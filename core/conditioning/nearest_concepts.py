@@ -1,4 +1,5 @@
 """What an encoder says of each window, as a table: its nearest concepts or prompts, and how sure it is."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

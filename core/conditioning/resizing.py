@@ -1,4 +1,5 @@
 """Pictures and latents at another size, without leaving floating point."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import torch
 from torch import Tensor

@@ -1,4 +1,5 @@
 """From windows to an encoder's raw outputs: the one place where an encoder is run to be asked, not to be trained."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar

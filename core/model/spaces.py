@@ -1,4 +1,5 @@
 """The target spaces: what an encoder's head can speak, its shape, and which model families take it."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Spectrograms as a torch module: a short-time power spectrum, or Braincoder's coloured picture of each channel."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 from dataclasses import dataclass

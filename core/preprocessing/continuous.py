@@ -3,6 +3,8 @@
 A recording goes through `prepare_continuous` (channels, reference, filters, rate), `cut_windows` (windows, baseline,
 rejection) and `normalise` (whitening, scale).
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +89,8 @@ def _design(
         raise ValueError(
             f"a high-pass at {l_freq:g} Hz needs more than {2 * l_freq:g} Hz; the recording is at {sfreq:g} Hz"
         )
-    sections, notes = [], []
+    sections: list[Any] = []  # arrays; scipy says that its designs may be other things too
+    notes: list[str] = []
     if l_freq is not None and h_freq is not None:
         sections.append(butter(order, (l_freq, h_freq), "bandpass", fs=sfreq, output="sos"))
     elif l_freq is not None:

@@ -1,4 +1,5 @@
 """Whitening and robust scale, fitted on training windows only and applied to any."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Which moments of a recording are looked at: events, times or a sliding row, single or averaged."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

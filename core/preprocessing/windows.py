@@ -1,4 +1,5 @@
 """Cutting windows about events out of a prepared recording, and choosing which."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
