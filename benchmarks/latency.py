@@ -17,19 +17,21 @@ sys.path[0] = str(ROOT)
 import numpy as np
 import torch
 
-from core.conditioning.conditioning import decode
+from core.conditioning.conditioning import condition
 from core.model.checkpoint import EegEncoder
 from core.model.heads import HeadConfig
+from core.model.prediction import encoder_input
 from core.montage import MONTAGES
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser
+from core.preprocessing.selection import select_times
 from core.recording import Recording
 
 ROUNDS, WARM_UP = 300, 30
 
 
 def main() -> None:
-    """Time decode() over fresh one-second recordings and print one JSON object."""
+    """Time the way to prompt weights over fresh one-second recordings and print one JSON object."""
     ch_names = MONTAGES["epoc-14"]
     config = PreprocessingConfig(
         ch_names=ch_names,
@@ -54,7 +56,7 @@ def main() -> None:
         data = (1e-5 * rng.standard_normal((14, 128))).astype(np.float32)
         recording = Recording(data, 128.0, ch_names)
         started = time.perf_counter()
-        decode(encoder, recording, time=0.0)
+        condition(encoder, encoder_input(select_times(recording, [0.0]), encoder))
         taken.append(1000 * (time.perf_counter() - started))
         started = time.perf_counter()
         sosfiltfilt(sos, data)

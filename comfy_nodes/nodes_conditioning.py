@@ -4,14 +4,14 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
-from .host.families import AUTO, family_of
+from ..core.choices import AUTO, BLEND_MODES, FAMILIES
+from .host.families import family_of
 from .host.host_conditioning import as_conditioning, as_embeds, blend_conditioning, vision_output
 from .host.messages import readable
 from .host.outputs import absent
 from .host.sockets import CATEGORY, EegEncoder, EegWindows, Embeds, strength_and_spread
 from .host.text_encoder import prompt_encoder
 
-FAMILY_NAMES = [AUTO, "sd1", "sd2", "sdxl", "sdxl-refiner", "sd3", "flux"]
 DRIVEN_BY = ["amount", "amount x confidence"]
 
 
@@ -35,7 +35,7 @@ class Encode(io.ComfyNode):
                 io.Combo.Input(
                     "family",
                     optional=True,
-                    options=FAMILY_NAMES,
+                    options=[AUTO, *FAMILIES],
                     default=AUTO,
                     tooltip="The model family the conditioning is for; auto asks the connected model.",
                 ),
@@ -170,8 +170,8 @@ class BlendConditioning(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "mode",
-                    options=["lerp", "slerp", "concat"],
-                    default="lerp",
+                    options=list(BLEND_MODES),
+                    default=BLEND_MODES[0],
                     tooltip="lerp: straight mixture. slerp: along the arc, lengths kept. concat: tokens side by side.",
                 ),
             ],

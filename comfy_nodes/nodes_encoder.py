@@ -4,6 +4,7 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import PERSONAL_ARCHITECTURES
 from . import folders
 from .host.messages import readable
 from .host.progress import host_progress
@@ -11,7 +12,6 @@ from .host.sockets import CATEGORY, EegEncoder, EegRecording
 from .host.text_encoder import prompt_encoder
 
 TARGETS = ["prompts", "prompts and text states"]
-ARCHITECTURES = ["tangent", "linear"]
 
 
 class LoadEncoder(io.ComfyNode):
@@ -93,8 +93,8 @@ class TrainEncoder(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "architecture",
-                    options=ARCHITECTURES,
-                    default=ARCHITECTURES[0],
+                    options=list(PERSONAL_ARCHITECTURES),
+                    default=PERSONAL_ARCHITECTURES[0],
                     tooltip="tangent: Xdawn covariances in tangent space, best for a few labels. linear: ridge "
                     "regression on the samples, for many.",
                 ),

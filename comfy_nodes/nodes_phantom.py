@@ -4,11 +4,11 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import PHANTOM_MONTAGES
 from .host.messages import readable
 from .host.pictures import from_host_images, host_images
 from .host.sockets import CATEGORY, EegRecording
 
-MONTAGES = ["epoc-14", "insight-5", "muse-4", "10-20-17", "10-20-32", "things-17", "things-63"]
 CAPTION = "a large red star at the top left"
 
 
@@ -69,7 +69,9 @@ class Phantom(io.ComfyNode):
                 io.Int.Input(
                     "repeats", default=8, min=1, max=200, tooltip="How often each scene is shown, in shuffled order."
                 ),
-                io.Combo.Input("montage", options=MONTAGES, default=MONTAGES[0], tooltip="The headset."),
+                io.Combo.Input(
+                    "montage", options=list(PHANTOM_MONTAGES), default=PHANTOM_MONTAGES[0], tooltip="The headset."
+                ),
                 io.Float.Input(
                     "snr",
                     default=0.35,

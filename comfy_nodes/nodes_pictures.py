@@ -4,13 +4,10 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import FITS, LATENT_RESIZES, RESIZES
 from .host.families import family_of
 from .host.messages import readable
 from .host.sockets import CATEGORY, EegEncoder, EegWindows, strength_and_spread
-
-RESIZES = ["bicubic", "lanczos", "bilinear", "nearest"]
-LATENT_RESIZES = ["bicubic", "bilinear", "nearest"]
-FITS = ["stretch", "crop"]
 
 
 def shared_inputs() -> list[Any]:
@@ -59,13 +56,13 @@ class Saliency(io.ComfyNode):
                 *shared_inputs(),
                 io.Combo.Input(
                     "resize",
-                    options=RESIZES,
+                    options=list(RESIZES),
                     default=RESIZES[0],
                     tooltip="How the encoder's small picture is enlarged; nearest leaves its pixels as squares.",
                 ),
                 io.Combo.Input(
                     "fit",
-                    options=FITS,
+                    options=list(FITS),
                     default=FITS[0],
                     tooltip="stretch: to other proportions. crop: keeps them, and cuts off what hangs over.",
                 ),
@@ -141,7 +138,7 @@ class ToLatent(io.ComfyNode):
                 *shared_inputs(),
                 io.Combo.Input(
                     "resize",
-                    options=LATENT_RESIZES,
+                    options=list(LATENT_RESIZES),
                     default=LATENT_RESIZES[0],
                     tooltip="How the encoder's small latent is enlarged.",
                 ),

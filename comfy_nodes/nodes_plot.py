@@ -4,13 +4,27 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import AGAINST, BANDS, PLOTS
 from .host.messages import readable
 from .host.pictures import host_images
 from .host.progress import host_progress
 from .host.sockets import CATEGORY, EegRecording, EegWindows
 
-BANDS = ["delta", "theta", "alpha", "beta", "gamma", "custom"]
-AGAINST = ["nothing", "all bands", "delta", "theta", "alpha", "beta", "gamma"]
+CUSTOM = "custom"
+# a plot's options as inputs: the smallest and largest number, the step, the tooltip
+NUMBERS = {
+    "start": (0.0, 1e6, 0.5, "Seconds; of a recording."),
+    "duration": (0.05, 3600.0, 0.5, "Seconds; of a recording. A window is drawn whole."),
+    "up_to": (1.0, 2000.0, 1.0, "Hertz."),
+    "low": (0.1, 1000.0, 0.5, "Hertz."),
+    "high": (0.2, 1000.0, 0.5, "Hertz."),
+}
+
+
+def number(kind: str, name: str) -> Any:
+    """Return the input of one option of a kind of plot."""
+    low, high, step, tooltip = NUMBERS[name]
+    return io.Float.Input(name, default=PLOTS[kind][name], min=low, max=high, step=step, tooltip=tooltip)
 
 
 class Plot(io.ComfyNode):
@@ -32,37 +46,7 @@ class Plot(io.ComfyNode):
                     "kind",
                     tooltip="What is drawn.",
                     options=[
-                        io.DynamicCombo.Option(
-                            "traces",
-                            [
-                                io.Float.Input(
-                                    "start", default=0.0, min=0.0, max=1e6, step=0.5, tooltip="Seconds; of a recording."
-                                ),
-                                io.Float.Input(
-                                    "duration",
-                                    default=10.0,
-                                    min=0.05,
-                                    max=3600.0,
-                                    step=0.5,
-                                    tooltip="Seconds; of a recording. A window is drawn whole.",
-                                ),
-                            ],
-                        ),
-                        io.DynamicCombo.Option(
-                            "spectrum",
-                            [io.Float.Input("up_to", default=70.0, min=1.0, max=2000.0, step=1.0, tooltip="Hertz.")],
-                        ),
-                        io.DynamicCombo.Option(
-                            "scalp map",
-                            [
-                                io.Float.Input("low", default=8.0, min=0.1, max=1000.0, step=0.5, tooltip="Hertz."),
-                                io.Float.Input("high", default=13.0, min=0.2, max=1000.0, step=0.5, tooltip="Hertz."),
-                            ],
-                        ),
-                        io.DynamicCombo.Option(
-                            "spectrogram",
-                            [io.Float.Input("up_to", default=45.0, min=1.0, max=2000.0, step=1.0, tooltip="Hertz.")],
-                        ),
+                        io.DynamicCombo.Option(kind, [number(kind, name) for name in PLOTS[kind]]) for kind in PLOTS
                     ],
                 ),
                 io.String.Input(
@@ -115,14 +99,14 @@ class BandPower(io.ComfyNode):
                 EegWindows.Input("windows", tooltip="What EEG Select Windows gives; a value for each window."),
                 io.Combo.Input(
                     "band",
-                    options=BANDS,
+                    options=[*BANDS, CUSTOM],
                     default="alpha",
                     tooltip="delta 1-4, theta 4-8, alpha 8-13, beta 13-30, gamma 30-45 Hz, or low to high below.",
                 ),
                 io.Combo.Input(
                     "against",
-                    options=AGAINST,
-                    default="nothing",
+                    options=list(AGAINST),
+                    default=AGAINST[0],
                     tooltip="Divide by the power of another band, or of all of them: a ratio does not care how well "
                     "the electrodes sit.",
                 ),
@@ -214,10 +198,9 @@ class BandPower(io.ComfyNode):
         custom_high: float = 13.0,
     ) -> io.NodeOutput:
         """Measure, smooth and map."""
-        from ..core.plots.band_power import BANDS as KNOWN
         from ..core.plots.band_power import map_range, plot_band_power, selected_band_power, smooth
 
-        limits = (custom_low, custom_high) if band == "custom" else KNOWN[band]
+        limits = (custom_low, custom_high) if band == CUSTOM else BANDS[band]
         measured = selected_band_power(windows, limits, against, channels, progress=host_progress())
         power_db = smooth(measured, smoothing)
         mapped = map_range(power_db, (in_low, in_high) if in_low or in_high else None, (out_low, out_high))

@@ -4,11 +4,11 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import FROM_FILE, UNITS
 from . import folders
 from .host.messages import readable
 from .host.sockets import CATEGORY, EegRecording
 
-UNITS = ["from the file", "V", "mV", "uV", "nV"]
 BY_CONTENT = "by its content"
 # what graphs hold that were saved before files were recognised by content
 BY_NAME = "by its name"
@@ -50,8 +50,8 @@ class LoadRecording(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "units",
-                    options=UNITS,
-                    default=UNITS[0],
+                    options=list(UNITS),
+                    default=FROM_FILE,
                     optional=True,
                     advanced=True,
                     tooltip="The unit of the file's numbers, where the file does not say it or says it wrongly.",
@@ -95,7 +95,7 @@ class LoadRecording(io.ComfyNode):
 
     @classmethod
     @readable
-    def execute(cls, file: str, units: str = UNITS[0], format: str = BY_CONTENT, reading: str = "") -> io.NodeOutput:  # noqa: A002
+    def execute(cls, file: str, units: str = FROM_FILE, format: str = BY_CONTENT, reading: str = "") -> io.NodeOutput:  # noqa: A002
         """Read the file."""
         from ..core.loading.load import load_recording
         from ..core.loading.options import load_options
@@ -103,7 +103,7 @@ class LoadRecording(io.ComfyNode):
 
         path = folders.recording_path(file)
         try:
-            told = load_options(None if units == UNITS[0] else units, reading)
+            told = load_options(None if units == FROM_FILE else units, reading)
             if format not in (BY_CONTENT, BY_NAME):
                 told["format"] = format
             recording = load_recording(path, **told)

@@ -4,10 +4,11 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ..core.choices import AVERAGES, EVENTS, SLIDING, TIMES
 from .host.messages import readable
 from .host.sockets import CATEGORY, EegRecording, EegWindows
 
-AVERAGES = {"no": "none", "repeats of a label": "per label", "everything": "all"}
+AVERAGED = dict(zip(("no", "repeats of a label", "everything"), AVERAGES, strict=True))  # what graphs hold
 
 
 class SelectWindows(io.ComfyNode):
@@ -30,7 +31,7 @@ class SelectWindows(io.ComfyNode):
                     "windows, one for each frame of a film.",
                     options=[
                         io.DynamicCombo.Option(
-                            "events",
+                            EVENTS,
                             [
                                 io.String.Input(
                                     "label", default="", tooltip="Only events with this label; empty: any event."
@@ -42,14 +43,14 @@ class SelectWindows(io.ComfyNode):
                                 ),
                                 io.Combo.Input(
                                     "average",
-                                    options=list(AVERAGES),
+                                    options=list(AVERAGED),
                                     default="no",
                                     tooltip="Averaging repeats of the same thing lifts the answer out of the noise.",
                                 ),
                             ],
                         ),
                         io.DynamicCombo.Option(
-                            "times",
+                            TIMES,
                             [
                                 io.String.Input(
                                     "times", default="0", tooltip="Seconds from the recording's start: `1.5, 3`."
@@ -57,7 +58,7 @@ class SelectWindows(io.ComfyNode):
                             ],
                         ),
                         io.DynamicCombo.Option(
-                            "sliding",
+                            SLIDING,
                             [
                                 io.Float.Input(
                                     "per_second",
@@ -120,10 +121,10 @@ class SelectWindows(io.ComfyNode):
         from ..core.preprocessing import selection
 
         about = {"tmin": from_s, "tmax": to_s}
-        if choose["choose"] == "events":
-            average = AVERAGES[choose["average"]]
+        if choose["choose"] == EVENTS:
+            average = AVERAGED[choose["average"]]
             chosen = selection.select_events(recording, choose["label"], choose["index"], average, **about)
-        elif choose["choose"] == "times":
+        elif choose["choose"] == TIMES:
             chosen = selection.select_times(recording, selection.parse_times(choose["times"]), **about)
         else:
             chosen = selection.slide(recording, choose["per_second"], choose["start"], choose["stop"] or None, **about)

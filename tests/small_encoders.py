@@ -3,11 +3,14 @@
 import numpy as np
 import torch
 
+from core.conditioning.conditioning import Conditioning, condition
 from core.model.checkpoint import EegEncoder
 from core.model.confidence import Confidence
 from core.model.heads import HeadConfig
+from core.model.prediction import encoder_input
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser
+from core.preprocessing.selection import Selection
 from core.recording import Event, Recording
 
 CHANNELS = ("AF3", "F7", "T7", "O1", "O2", "T8", "F8", "AF4")
@@ -35,6 +38,11 @@ def small_encoder(*heads: HeadConfig, architecture: str = "nice", config: dict |
             head.set_target(torch.randn(40, head.config.n_values))
     encoder.confidence = {encoder.spaces[0]: Confidence(1.5, -0.2, 0.5, 40)}
     return encoder.eval()
+
+
+def conditioned(encoder: EegEncoder, selection: Selection, **how) -> Conditioning:
+    """What one head says of the selected windows: the whole way from a recording."""
+    return condition(encoder, encoder_input(selection, encoder), **how)
 
 
 def noise_recording(n_channels: int = 8, seconds: float = 12.0, sfreq: float = 128.0, seed: int = 0) -> Recording:

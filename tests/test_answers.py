@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from core.conditioning.conditioning import decode
+from core.choices import FAMILIES
 from core.conditioning.for_host import EMBEDS, VISION, answer, image_head, text_head
 from core.model.heads import HeadConfig
-from core.model.spaces import FAMILIES, SPACES
+from core.model.spaces import SPACES
 from core.preprocessing.selection import select_events, slide
-from tests.small_encoders import noise_recording, small_encoder
+from tests.small_encoders import conditioned, noise_recording, small_encoder
 
 
 def head(space: str) -> HeadConfig:
@@ -55,10 +55,10 @@ def test_image_heads_follow_what_the_family_was_trained_with():
     assert set(EMBEDS) <= set(SPACES)
 
 
-def test_an_answer_is_what_decode_says():
+def test_an_answer_is_what_condition_says():
     encoder, recording = small_encoder(head("sd1.text")), noise_recording()
     ours = answer(encoder, select_events(recording, "face", average="all"))
-    theirs = decode(encoder, recording, label="face", average=True)
+    theirs = conditioned(encoder, select_events(recording, "face").averaged("mean"))
     assert torch.equal(ours.text.context, theirs.context)
     assert ours.confidence == pytest.approx(theirs.confidence.mean().item())
 

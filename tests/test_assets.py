@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.conditioning.conditioning import Conditioning, decode
+from core.conditioning.conditioning import Conditioning
 from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
 from core.conditioning.init_images import init_latents, init_pictures
 from core.loading.load import load_recording
@@ -18,6 +18,7 @@ from core.phantom.scenes import draw, split_scenes
 from core.preprocessing.selection import select_events
 from core.scoring.retrieval import similarities
 from core.scoring.scores import roc_auc
+from tests.small_encoders import conditioned
 from tests.small_models import small_sdxl
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -68,12 +69,12 @@ def test_the_shipped_encoder_reads_that_persons_recording(shared_data):
     recording = load_recording(path)
     shown = [event.label for event in recording.events]
     order = list(range(len(shown) - 2))
-    decoded = decode(encoder, recording, index=order)
+    decoded = conditioned(encoder, select_events(recording, places=f"0-{order[-1]}"))
     assert decoded.prompts == ("a photograph of a house", "a photograph of a face")
     truth = np.array([shown[i] == "2" for i in order])
     # This run was among those it was fitted to: the figure says that the file works, not how well it decodes.
     assert roc_auc(decoded.weights[:, 1].numpy(), truth) > 0.7
-    average = decode(encoder, recording, label="2", average=True)
+    average = conditioned(encoder, select_events(recording, "2", average="all"))
     assert average.weights[0, 1] > 0.5
 
 
@@ -96,7 +97,8 @@ def test_the_shipped_encoder_draws_with_another_family(shared_data, tmp_path):
     encoder = load_encoder(ASSETS / "encoders" / "n170-subject1.safetensors")
     recording = load_recording(shared_data / "n170_muse" / "subject1_session1_data_2017-09-13-15.30.01.csv.gz")
     pipeline = load_pipeline(small_sdxl(tmp_path))
-    decoded = decode(encoder, recording, label="2", average=True, encode_prompts=prompt_encoder(pipeline))
+    chosen = select_events(recording, "2", average="all")
+    decoded = conditioned(encoder, chosen, encode_prompts=prompt_encoder(pipeline))
     assert decoded.context.shape == (1, 77, 2048)
     assert generate(pipeline, decoded, steps=1, height=16, width=16).shape == (1, 3, 16, 16)
 

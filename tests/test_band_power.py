@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
+from core.choices import BANDS
 from core.loading.load import load_recording
-from core.plots.band_power import BANDS, map_range, plot_band_power, selected_band_power, smooth
-from core.preprocessing.selection import raw_windows, select_events, select_times, slide
+from core.plots.band_power import map_range, plot_band_power, selected_band_power, smooth
+from core.preprocessing.selection import raw_means, select_events, select_times, slide
 from core.recording import Event, Recording
 
 NAMES = ("F3", "F4", "O1", "O2")
@@ -37,13 +38,13 @@ def test_a_sine_has_half_its_amplitude_squared(hz, band):
 def test_power_agrees_with_scipy():
     recording = Recording(noise(), SFREQ, NAMES)
     row = slide(recording, 4, tmax=1.0)
-    freqs, power = welch(raw_windows(row).astype(np.float64) * 1e6, SFREQ, nperseg=128, detrend="linear")
+    freqs, power = welch(raw_means(row)[0].astype(np.float64) * 1e6, SFREQ, nperseg=128, detrend="linear")
     # whole bins of 1 Hz, centred on 8 to 12 Hz
     inside = (freqs >= 8) & (freqs <= 12)
     expected = 10 * np.log10(power[..., inside].sum(axis=-1).mean(axis=1))
     assert selected_band_power(row, (7.5, 12.5)) == pytest.approx(expected, abs=1e-9)
     odd = slide(Recording(noise(), SFREQ, NAMES), 4, tmax=125 / SFREQ)
-    odd_freqs, odd_power = welch(raw_windows(odd) * 1e6, SFREQ, nperseg=125, detrend="linear")
+    odd_freqs, odd_power = welch(raw_means(odd)[0] * 1e6, SFREQ, nperseg=125, detrend="linear")
     step = odd_freqs[1]
     found = selected_band_power(odd, (7.5 * step, 12.5 * step))
     assert found == pytest.approx(10 * np.log10(odd_power[..., 8:13].sum(axis=-1).mean(axis=1) * step), abs=1e-4)
@@ -94,7 +95,7 @@ def test_a_groups_power_survives_where_its_mean_signal_cancels():
     single = selected_band_power(select_events(recording, tmax=0.9), BANDS["alpha"])
     group = select_events(recording, average="all", tmax=0.9)
     assert selected_band_power(group, BANDS["alpha"]) == pytest.approx(10 * np.log10(np.mean(10 ** (single / 10))))
-    assert np.abs(raw_windows(group)).max() < 3e-6
+    assert np.abs(raw_means(group)[0]).max() < 3e-6
 
 
 def test_drifts_and_offsets_are_no_delta():

@@ -5,10 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.conditioning.conditioning import decode
 from core.model.checkpoint import HEADER_KEY, load_encoder, read_header, save_encoder
 from core.model.heads import HeadConfig
-from tests.small_encoders import noise_recording, small_encoder
+from core.preprocessing.selection import select_events
+from tests.small_encoders import conditioned, noise_recording, small_encoder
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_every_eeg_architecture_survives_the_file(architecture, tmp_path):
 
 def test_the_file_alone_decodes_a_recording(saved):
     _, path = saved
-    decoded = decode(load_encoder(path), noise_recording(), label="face")
+    decoded = conditioned(load_encoder(path), select_events(noise_recording(), "face"))
     assert decoded.weights.shape == (3, 2)
     torch.testing.assert_close(decoded.weights.sum(-1), torch.ones(3))
     assert ((decoded.confidence >= 0) & (decoded.confidence <= 1)).all()

@@ -1,15 +1,19 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from core.conditioning.conditioning import Conditioning, condition, decode
+from core.conditioning.conditioning import Conditioning, condition
 from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
 from core.formats.toolboxes.native import save_recording
 from core.model.checkpoint import save_encoder
 from core.model.heads import HeadConfig
+from core.preprocessing.selection import select_events
 from tests.single_file import write_single_file
-from tests.small_encoders import noise_recording, small_encoder
+from tests.small_encoders import conditioned, noise_recording, small_encoder, small_preprocessing
 from tests.small_models import small_sd1, small_sdxl
-from trainer.generate import GenerateOptions, generate_pictures
+from trainer.generate import GenerateOptions, chosen_windows, generate_pictures
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +109,8 @@ def test_another_familys_width_is_refused_before_sampling(sdxl):
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_a_prompts_head_drives_every_family(family, request):
     pipeline = load_pipeline(request.getfixturevalue(family))
-    decoded = decode(small_encoder(), noise_recording(), index=0, encode_prompts=prompt_encoder(pipeline))
+    chosen = select_events(noise_recording(), places="0")
+    decoded = conditioned(small_encoder(), chosen, encode_prompts=prompt_encoder(pipeline))
     assert generate(pipeline, decoded, steps=2, height=16, width=16).shape == (1, 3, 16, 16)
 
 
@@ -161,3 +166,35 @@ def test_the_command_writes_a_png_for_each_window(sd1, tmp_path):
         GenerateOptions(**shared, out=tmp_path / "b", label="face", average=True, text="a star", blend=0.5)
     )
     assert len(blended) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "groups"),
+    [
+        ({}, ((1.0,), (2.5,), (4.0,), (5.5,), (7.0,), (8.5,))),
+        ({"label": "face"}, ((2.5,), (5.5,), (8.5,))),
+        ({"index": (3, -1)}, ((5.5,), (8.5,))),
+        ({"time": (0.5, 3.0, 99.0)}, ((0.5,), (3.0,))),
+        ({"time": (0.5, 3.0), "average": True}, ((0.5, 3.0),)),
+        ({"label": "house", "average": True}, ((1.0, 4.0, 7.0),)),
+        ({"average": True}, ((1.0, 2.5, 4.0, 5.5, 7.0, 8.5),)),
+    ],
+)
+def test_the_commands_flags_choose_windows_and_leave_out_what_cannot_be_cut(flags, groups):
+    options = GenerateOptions(Path("r.edf"), Path("e.safetensors"), "model", **flags)
+    assert chosen_windows(noise_recording(), small_preprocessing(), options).groups == groups
+
+
+def test_without_events_the_command_decodes_windows_end_to_end():
+    options = GenerateOptions(Path("r.edf"), Path("e.safetensors"), "model")
+    silent = replace(noise_recording(seconds=3.5), events=())
+    assert chosen_windows(silent, small_preprocessing(), options).groups == ((0.0,), (1.0,), (2.0,))
+    with pytest.raises(ValueError, match=r"'house' x 3, 'face' x 3"):
+        chosen_windows(noise_recording(), small_preprocessing(), replace(options, label="car"))
+    with pytest.raises(ValueError, match="no window is left of 1"):
+        chosen_windows(noise_recording(), small_preprocessing(), replace(options, time=(99.0,)))
+
+
+def test_the_command_takes_one_way_to_choose():
+    with pytest.raises(ValueError, match="one of --label, --index and --time"):
+        GenerateOptions(Path("r.edf"), Path("e.safetensors"), "model", label="face", time=(1.0,))

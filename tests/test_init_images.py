@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.conditioning.conditioning import decode
+from core.choices import INITS
 from core.conditioning.init_images import (
-    INITS,
     as_image,
     check_init,
     departure,
@@ -19,7 +18,7 @@ from core.conditioning.init_images import (
 from core.model.heads import HeadConfig
 from core.model.spaces import SPACES
 from core.preprocessing.selection import select_events, select_times
-from tests.small_encoders import noise_recording, small_encoder
+from tests.small_encoders import conditioned, noise_recording, small_encoder
 
 SALIENCY = HeadConfig("saliency", "basis", rank=2, shape=(3, 16, 24))
 LATENT = HeadConfig("sd1.latent", "basis", rank=2, shape=(4, 8, 8))
@@ -41,7 +40,7 @@ def test_every_init_is_a_space_that_is_known():
 
 def test_the_saliency_picture_is_what_the_head_says(encoder, chosen):
     picture = init_picture(encoder, chosen.only(2), "saliency")
-    said = decode(encoder, noise_recording(), space="saliency", index=2).picture[0]
+    said = conditioned(encoder, chosen.only(2), space="saliency").picture[0]
     assert isinstance(picture, Image.Image)
     assert (picture.mode, picture.size) == ("RGB", (24, 16))
     wanted = (said.clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
@@ -52,7 +51,7 @@ def test_the_latent_is_what_the_head_says(encoder, chosen):
     found = init_picture(encoder, chosen.only(1), "latent")
     assert found.shape == (4, 8, 8)
     assert found.dtype == torch.float32
-    assert torch.allclose(found, decode(encoder, noise_recording(), space="sd1.latent", index=1).picture[0], atol=1e-5)
+    assert torch.allclose(found, conditioned(encoder, chosen.only(1), space="sd1.latent").picture[0], atol=1e-5)
 
 
 def test_several_windows_are_taken_as_one(encoder, chosen):
@@ -86,7 +85,7 @@ def test_numbers_outside_of_a_picture_are_cut_off():
 
 def test_each_window_has_its_own_picture_and_it_is_what_the_head_says(encoder, chosen):
     found = init_pictures(encoder, chosen)
-    said = decode(encoder, noise_recording(), space="saliency", index=list(range(6))).picture
+    said = conditioned(encoder, chosen, space="saliency").picture
     assert found.values.shape == (6, 3, 16, 24)
     assert torch.allclose(found.values, said.clamp(0, 1), atol=1e-5)
     assert found.mean.shape == (1, 3, 16, 24)
@@ -136,7 +135,7 @@ def test_latents_come_in_whole_cells_of_the_size_asked_for(encoder, chosen):
     own = init_latents(encoder, chosen)
     assert own.values.shape == (6, 4, 8, 8)
     assert own.mask is None
-    said = decode(encoder, noise_recording(), space="sd1.latent", index=list(range(6))).picture
+    said = conditioned(encoder, chosen, space="sd1.latent").picture
     assert torch.allclose(own.values, said, atol=1e-5)
     large = init_latents(encoder, chosen, width=516, height=384, how="nearest")
     assert large.values.shape == (6, 4, 48, 64)

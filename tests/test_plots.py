@@ -5,12 +5,13 @@ import sys
 import numpy as np
 import pytest
 
+from core.choices import PLOTS as KINDS
 from core.loading.load import load_recording
 from core.montage import standard_positions
-from core.plots.plots import KINDS, plot, plot_psd, plot_spectrogram, plot_topomap, plot_traces
+from core.plots.plots import plot, plot_psd, plot_spectrogram, plot_topomap, plot_traces
 from core.plots.power_spectrum import band_amplitude, power_spectrum
 from core.plots.topomap import _directions, _flat
-from core.preprocessing.selection import raw_windows, select_events, select_times, slide
+from core.preprocessing.selection import raw_means, select_events, select_times, slide
 from core.recording import Event, Recording
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
@@ -163,7 +164,7 @@ def test_plots_are_those_of_their_functions(recording):
 
 def test_a_window_is_drawn_about_its_moment(recording):
     chosen = select_times(recording, [3.0], tmin=-0.25, tmax=0.75)
-    window = Recording(raw_windows(chosen)[0], 128.0, NAMES, events=(Event(0.25, 0.0, ""),))
+    window = Recording(raw_means(chosen)[0][0], 128.0, NAMES, events=(Event(0.25, 0.0, ""),))
     assert np.array_equal(plot(chosen, "traces")[0], plot_traces(window, 0, 1, width=760, title="3 s", zero_s=0.25))
     late = plot(select_times(recording, [2.5], tmin=0.25, tmax=1.25), "traces")[0]
     assert not np.array_equal(plot(chosen, "traces")[0], late)

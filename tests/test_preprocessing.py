@@ -12,8 +12,16 @@ import torch
 from core.loading.load import load_recording
 from core.montage import MONTAGES
 from core.preprocessing.config import PreprocessingConfig
-from core.preprocessing.continuous import prepare_continuous, windows_of
+from core.preprocessing.continuous import prepare_continuous
 from core.preprocessing.normaliser import Normaliser, fit_normaliser, normalise, shrunk_covariances
+from core.preprocessing.selection import (
+    Selection,
+    end_to_end,
+    select_events,
+    select_times,
+    selected_eeg,
+    that_fit,
+)
 from core.preprocessing.windows import cut_windows
 from core.recording import Event, Recording
 
@@ -29,6 +37,11 @@ def a_config(**changes) -> PreprocessingConfig:
 def noise(seconds: float = 10.0, sfreq: float = 128.0, names: tuple[str, ...] = EPOC, seed: int = 0, **kw) -> Recording:
     data = np.random.default_rng(seed).standard_normal((len(names), round(seconds * sfreq))) * 2e-5
     return Recording(data.astype(np.float32), sfreq, names, **kw)
+
+
+def used(selection: Selection, config: PreprocessingConfig, normaliser: Normaliser = UNFITTED) -> np.ndarray:
+    """What an encoder is given of the selected windows."""
+    return normalise(selected_eeg(selection, config), config, normaliser)
 
 
 def tone(frequency: float, seconds: float = 10.0, sfreq: float = 512.0, uv: float = 20.0) -> Recording:
@@ -265,7 +278,7 @@ def test_baseline_is_zero_over_its_span() -> None:
 
 def test_a_window_longer_than_the_recording_is_an_error_with_both_numbers() -> None:
     with pytest.raises(ValueError, match=r"window of 2 s .* longer than the recording, which lasts 1 s"):
-        windows_of(noise(1.0), a_config(tmax=2.0), UNFITTED, time=0.0)
+        used(select_times(noise(1.0), [0.0]), a_config(tmax=2.0))
 
 
 def test_cutting_what_was_not_prepared_is_an_error() -> None:
@@ -409,17 +422,16 @@ def test_training_and_use_see_the_same_tensors_bit_for_bit(sfreq: float) -> None
     trained_on = np.empty_like(cut.data)
     for batch in np.array_split(order, 3):
         trained_on[batch] = normalise(cut.data[batch], config, normaliser)
-    # use: the encoder's file, the recording, and one call
+    # use: the encoder's file, the recording, and a selection
     config = PreprocessingConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     normaliser = Normaliser.from_arrays(normaliser.to_arrays())
-    used = windows_of(recording, config, normaliser)
-    np.testing.assert_array_equal(used.data, trained_on)
-    np.testing.assert_array_equal(used.kept, cut.kept)
+    chosen = that_fit(select_events(recording), config)
+    np.testing.assert_array_equal(used(chosen, config, normaliser), trained_on)
+    assert chosen.groups == tuple((EVENTS[at].onset,) for at in np.flatnonzero(cut.kept))
     for i, at in enumerate(np.flatnonzero(cut.kept)):
-        np.testing.assert_array_equal(windows_of(recording, config, normaliser, index=int(at)).data[0], trained_on[i])
-        np.testing.assert_array_equal(
-            windows_of(recording, config, normaliser, time=EVENTS[at].onset).data[0], trained_on[i]
-        )
+        by_place, by_time = select_events(recording, places=str(at)), select_times(recording, [EVENTS[at].onset])
+        np.testing.assert_array_equal(used(by_place, config, normaliser)[0], trained_on[i])
+        np.testing.assert_array_equal(used(by_time, config, normaliser)[0], trained_on[i])
 
 
 def test_real_recording_is_the_same_in_training_and_in_use(shared_data: Path) -> None:
@@ -433,67 +445,82 @@ def test_real_recording_is_the_same_in_training_and_in_use(shared_data: Path) ->
     assert 0.8 < cut.kept.mean() <= 1.0
     assert set(cut.reasons) - {None} <= {r for r in cut.reasons if r and (r.startswith("amplitude") or "outside" in r)}
     normaliser = fit_normaliser(cut.data, config)
-    used = windows_of(recording, config, normaliser, label="2", keep_rejected=False)
-    is_two = np.array([event.label == "2" for event in recording.events])[cut.kept]
-    np.testing.assert_array_equal(used.data, normalise(cut.data[is_two], config, normaliser))
+    is_two = np.array([event.label == "2" for event in recording.events])
+    clean_two = select_times(recording, onsets[is_two & cut.kept])
+    wanted = normalise(cut.data[is_two[cut.kept]], config, normaliser)
+    np.testing.assert_array_equal(used(clean_two, config, normaliser), wanted)
 
 
 def test_windows_are_chosen_by_label_place_and_time() -> None:
     recording = noise(events=EVENTS)
     config = a_config()
-    everything = windows_of(recording, config, UNFITTED)
-    assert len(everything.data) == 11
-    by_label = windows_of(recording, config, UNFITTED, label="2")
-    np.testing.assert_array_equal(by_label.data, everything.data[1::2])
-    np.testing.assert_array_equal(windows_of(recording, config, UNFITTED, index=[3, -1]).data, everything.data[[3, -1]])
-    second_two = windows_of(recording, config, UNFITTED, label="2", index=1)
-    np.testing.assert_array_equal(second_two.data[0], everything.data[3])
-    at = windows_of(recording, config, UNFITTED, time=[EVENTS[0].onset, EVENTS[4].onset])
-    np.testing.assert_array_equal(at.data, everything.data[[0, 4]])
+    everything = used(select_events(recording), config)
+    assert len(everything) == 11
+    np.testing.assert_array_equal(used(select_events(recording, "2"), config), everything[1::2])
+    np.testing.assert_array_equal(used(select_events(recording, places="3, -1"), config), everything[[3, -1]])
+    np.testing.assert_array_equal(used(select_events(recording, "2", "1"), config)[0], everything[3])
+    at = used(select_times(recording, [EVENTS[0].onset, EVENTS[4].onset]), config)
+    np.testing.assert_array_equal(at, everything[[0, 4]])
 
 
 def test_without_events_windows_lie_end_to_end() -> None:
     recording = noise(3.5, segments=(0, 160))
-    windows = windows_of(recording, a_config(tmin=-0.5, tmax=0.5), UNFITTED)
-    assert windows.data.shape == (3, 14, 128)
-    np.testing.assert_array_equal(windows.data[0], recording.data[:, :128])
-    np.testing.assert_array_equal(windows.data[1], recording.data[:, 160:288])
+    config = a_config(tmin=-0.5, tmax=0.5)
+    windows = used(end_to_end(recording, config), config)
+    assert windows.shape == (3, 14, 128)
+    np.testing.assert_array_equal(windows[0], recording.data[:, :128])
+    np.testing.assert_array_equal(windows[1], recording.data[:, 160:288])
+    with pytest.raises(ValueError, match=r"not one window of 9 s \(-4.5 to 4.5 s\) fits .* lasts 3.5 s"):
+        end_to_end(recording, a_config(tmin=-4.5, tmax=4.5))
 
 
 def test_a_selection_of_nothing_says_what_there_is() -> None:
     recording = noise(events=EVENTS)
     with pytest.raises(ValueError, match=r"no event is labelled 'face'; this recording's events: '1' x 6, '2' x 5"):
-        windows_of(recording, a_config(), UNFITTED, label="face")
+        select_events(recording, "face")
     with pytest.raises(ValueError, match="no event 5: this recording has 5 events labelled '2'"):
-        windows_of(recording, a_config(), UNFITTED, label="2", index=5)
-    with pytest.raises(ValueError, match="not both"):
-        windows_of(recording, a_config(), UNFITTED, label="2", time=1.0)
+        select_events(recording, "2", "5")
     with pytest.raises(ValueError, match=r"no window is left of 1: outside the recording .* lasts 10 s"):
-        windows_of(recording, a_config(), UNFITTED, time=99.0)
-    with pytest.raises(ValueError, match="amplitude"):
-        windows_of(recording, a_config(reject_uv=1.0), UNFITTED, keep_rejected=False)
+        that_fit(Selection(recording, ((99.0,),), ("99 s",)), a_config())
+    none = cut_windows(recording, [event.onset for event in EVENTS], a_config(reject_uv=1.0))
+    assert len(none.data) == 0
+    assert all("amplitude" in reason for reason in none.reasons)
+
+
+def test_windows_that_cannot_be_cut_are_left_out_where_asked_and_named_otherwise() -> None:
+    recording, config = noise(events=EVENTS, segments=(0, 320)), a_config()
+    chosen = that_fit(select_events(recording), config)
+    cut = cut_windows(recording, [event.onset for event in EVENTS], config)
+    assert 0 < len(chosen) < 11
+    np.testing.assert_array_equal(used(chosen, config), cut.data)
+    assert chosen.labels == tuple(event.label for event, kept in zip(EVENTS, cut.kept, strict=True) if kept)
+    with pytest.raises(ValueError, match=r"window 2 .* cannot be cut: crosses a gap"):
+        used(select_events(recording), config)
+    # one window of a group is enough
+    assert that_fit(select_events(recording, average="per label"), config).labels == ("1", "2")
 
 
 def test_the_average_is_taken_in_volts_of_clean_windows() -> None:
     recording = noise(events=EVENTS)
     recording.data[0, 110] = 1e-2
     config = a_config(scaling="window", reject_uv=500.0)
-    mean = windows_of(recording, config, UNFITTED, average=True)
+    mean = used(select_events(recording).averaged("mean"), config)
     cut = cut_windows(recording, [event.onset for event in EVENTS], config)
     assert not cut.kept.all()
     expected = normalise(cut.data.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32), config, UNFITTED)
-    assert mean.data.shape == (1, 14, 128)
-    np.testing.assert_array_equal(mean.data, expected)
+    assert mean.shape == (1, 14, 128)
+    np.testing.assert_array_equal(mean, expected)
+    np.testing.assert_array_equal(used(select_events(recording, average="all"), config), expected)
 
 
 @pytest.mark.parametrize("sfreq", [128.0, 256.0])
 def test_one_window_costs_milliseconds(sfreq: float) -> None:
-    recording = noise(1.0, sfreq)
     config = a_config(l_freq=0.5, h_freq=40.0, notch=(50.0,), reference="average", scaling="window", clip=6.0)
-    windows_of(recording, config, UNFITTED, time=0.0)
+    used(select_times(noise(1.0, sfreq), [0.0]), config)
     spent = []
-    for _ in range(30):
+    for seed in range(30):
+        recording = noise(1.0, sfreq, seed=seed)  # one that was never filtered before
         start = time.process_time()  # what this process used, whatever else the machine is doing
-        windows_of(recording, config, UNFITTED, time=0.0)
+        used(select_times(recording, [0.0]), config)
         spent.append(time.process_time() - start)
     assert np.median(spent) < 2.5e-3

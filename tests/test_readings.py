@@ -5,11 +5,10 @@ import math
 import pytest
 import torch
 
-from core.conditioning.conditioning import decode
 from core.conditioning.nearest_concepts import read_windows
 from core.model.heads import HeadConfig
 from core.preprocessing.selection import select_events, select_times
-from tests.small_encoders import noise_recording, small_encoder
+from tests.small_encoders import conditioned, noise_recording, small_encoder
 
 NAMES = ("a dog", "a cat", "a house", "a tree", "a cup", "a car", "a boat")
 
@@ -26,7 +25,7 @@ def test_every_window_is_read_as_it_is_decoded():
     found = read_windows(encoder, select_events(recording))
     assert [one.label for one in found] == ["house", "face"] * 3
     assert [one.onset for one in found] == [1.0, 2.5, 4.0, 5.5, 7.0, 8.5]
-    decoded = decode(encoder, recording)
+    decoded = conditioned(encoder, select_events(recording))
     for row, one in enumerate(found):
         assert dict(one.best) == pytest.approx(dict(zip(decoded.prompts, decoded.weights[row].tolist(), strict=True)))
         assert one.confidence == pytest.approx(decoded.confidence[row].item())

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from core.conditioning.resizing import RESIZES, resize, wanted_size
+from core.choices import RESIZES
+from core.conditioning.resizing import resize, wanted_size
 
 
 @pytest.mark.parametrize(

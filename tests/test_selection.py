@@ -5,19 +5,19 @@ import pytest
 
 from core.loading.load import load_recording
 from core.preprocessing.config import PreprocessingConfig
-from core.preprocessing.continuous import windows_of
-from core.preprocessing.normaliser import Normaliser
+from core.preprocessing.continuous import prepare_continuous
 from core.preprocessing.selection import (
     Selection,
     cut_raw,
     parse_places,
     parse_times,
-    raw_windows,
+    raw_means,
     select_events,
     select_times,
     selected_eeg,
     slide,
 )
+from core.preprocessing.windows import cut_windows
 from core.recording import Event, Recording
 
 NAMES = ("AF7", "AF8", "TP9", "TP10")
@@ -112,28 +112,31 @@ def test_one_by_one_gives_every_window_alone(recording):
     assert all(len(part) == 1 and part.tmin == -0.2 and part.recording is recording for part in parts)
 
 
+def trained_on(recording, config, label):
+    """What a trial store holds of the events with a label: windows over `reject_uv` are left out."""
+    onsets = [event.onset for event in recording.events if event.label == label]
+    return cut_windows(prepare_continuous(recording, config), onsets, config).data
+
+
 @pytest.mark.parametrize("label", ["face", "house"])
 def test_an_encoder_gets_what_training_cut_bit_for_bit(recording, config, label):
-    known = Normaliser(np.zeros(4), np.ones(4))
-    single = windows_of(recording, config, known, label=label).data
+    single = trained_on(recording, config, label)
     assert np.array_equal(selected_eeg(select_events(recording, label), config), single)
-    mean = windows_of(recording, config, known, label=label, average=True).data
+    mean = single.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
     assert np.array_equal(selected_eeg(select_events(recording, label, average="all"), config), mean)
     numbers = {"face": 0, "house": 1}
     other = PreprocessingConfig(NAMES, 64.0, -0.1, 0.5, l_freq=5.0, scaling="none")
-    assert np.array_equal(
-        selected_eeg(select_events(recording, label), other), windows_of(recording, other, known, label=label).data
-    )
+    assert np.array_equal(selected_eeg(select_events(recording, label), other), trained_on(recording, other, label))
     by_label = selected_eeg(select_events(recording, average="per label"), config)
     assert np.array_equal(by_label[numbers[label]], mean[0])
 
 
 def test_raw_windows_are_the_recordings_own_samples(recording):
-    cut = raw_windows(select_events(recording, tmin=-0.25, tmax=0.75))
+    cut = raw_means(select_events(recording, tmin=-0.25, tmax=0.75))[0]
     assert cut.shape == (9, 4, 128)
     assert cut.dtype == np.float32
     assert np.array_equal(cut[1], recording.data[:, 352:480])
-    mean = raw_windows(select_events(recording, "house", average="all", tmin=-0.25, tmax=0.75))[0]
+    mean = raw_means(select_events(recording, "house", average="all", tmin=-0.25, tmax=0.75))[0][0]
     assert mean == pytest.approx(cut[1::2].mean(axis=0), abs=1e-10)
 
 
@@ -142,34 +145,34 @@ def test_thousands_of_raw_windows_come_in_batches(recording):
     batches = list(cut_raw(row, samples_at_once=4 * 64 * 50))
     assert max(len(group) for group, _ in batches) == 50
     assert np.array_equal(np.concatenate([group for group, _ in batches]), np.arange(len(row)))
-    assert np.array_equal(np.concatenate([windows for _, windows in batches]), raw_windows(row))
+    assert np.array_equal(np.concatenate([windows for _, windows in batches]), raw_means(row)[0])
 
 
 def test_a_window_that_cannot_be_cut_is_named(recording):
     with pytest.raises(ValueError, match=r"window 2 \(19.5 s\) cannot be cut: outside the recording.*0 to 1 s"):
-        raw_windows(select_times(recording, [3.0, 19.5]))
+        raw_means(select_times(recording, [3.0, 19.5]))
     gapped = Recording(recording.data, 128.0, NAMES, events=recording.events, segments=(0, 448))
     with pytest.raises(ValueError, match=r"window 2 \(house, at 3 s\) cannot be cut: crosses a gap"):
-        raw_windows(select_events(gapped))
+        raw_means(select_events(gapped))
     with pytest.raises(ValueError, match="cannot be cut: outside the recording"):
-        raw_windows(select_times(recording, [1.0], tmax=30.0))
+        raw_means(select_times(recording, [1.0], tmax=30.0))
     with pytest.raises(ValueError, match="samples"):
-        raw_windows(select_times(recording, [1.0], tmax=0.001))
+        raw_means(select_times(recording, [1.0], tmax=0.001))
 
 
 def test_a_group_goes_without_the_windows_that_cannot_be_cut(recording):
     gapped = Recording(recording.data, 128.0, NAMES, events=recording.events, segments=(0, 448))
-    mean = raw_windows(select_events(gapped, "house", average="all"))
-    assert np.array_equal(mean, raw_windows(select_events(recording, "house", "1-3", average="all")))
+    mean = raw_means(select_events(gapped, "house", average="all"))[0]
+    assert np.array_equal(mean, raw_means(select_events(recording, "house", "1-3", average="all"))[0])
 
 
 def test_real_recordings_are_cut_as_training_cuts_them(shared_data):
     muse = load_recording(next((shared_data / "n170_muse").glob("subject1_*.csv.gz")))
     config = PreprocessingConfig(NAMES, 128.0, -0.1, 0.6, l_freq=1.0, h_freq=30.0, reject_uv=75.0, scaling="none")
     for label in ("1", "2"):
-        mean = windows_of(muse, config, Normaliser(np.zeros(4), np.ones(4)), label=label, average=True).data
+        mean = trained_on(muse, config, label).mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
         assert np.array_equal(selected_eeg(select_events(muse, label, average="all"), config), mean)
-    assert raw_windows(select_events(muse, average="per label", tmin=-0.1, tmax=0.6)).shape == (2, 4, 179)
+    assert raw_means(select_events(muse, average="per label", tmin=-0.1, tmax=0.6))[0].shape == (2, 4, 179)
 
 
 def test_sliding_leaves_out_windows_that_would_cross_a_gap(recording):

@@ -83,7 +83,6 @@ def test_long_windows_are_cropped_and_short_ones_padded_with_the_mean(rendered):
 
 def test_fourteen_channels_give_braincoders_42():
     config = SpectrogramConfig(kind="braincoder")
-    assert config.output_shape(14, 256) == (42, 240, 320)
     assert Spectrogram(config)(torch.randn(1, 14, 256)).shape == (1, 42, 240, 320)
 
 
@@ -131,7 +130,7 @@ def test_levels_equal_those_of_torch_stft(config):
     decibels = 10 * torch.log10(2 * density / config.unit_v**2)
     expected = ((decibels - config.min_db) / (config.max_db - config.min_db)).clamp(0, 1)
     levels = Spectrogram(config)(eeg)
-    assert levels.shape[1:] == config.output_shape(14, 256)
+    assert levels.shape[1:] == (14, config.n_freqs, 1 + 256 // config.hop)
     torch.testing.assert_close(levels.double(), expected, rtol=0, atol=1e-4)
     assert 0.05 < levels.mean() < 0.95
     if n_fft == config.window and n_fft % 2 == 0:
@@ -173,7 +172,7 @@ def test_gradients_are_those_of_finite_differences(kind):
     config = SpectrogramConfig(kind=kind, min_db=-60.0, max_db=80.0, image_height=24, image_width=2)
     module = Spectrogram(config).double()
     eeg = 2e-5 * torch.randn(1, 1, 256, dtype=torch.double)
-    weights = torch.randn(config.output_shape(1, 256), dtype=torch.double)
+    weights = torch.randn(module(eeg).shape[1:], dtype=torch.double)
 
     def score(signal):
         return float((module(signal).double() * weights).sum())

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from core.conditioning.blending import MODES, check_steering, pad_tokens, steer
+from core.choices import STEERING as MODES
+from core.choices import check_steering
+from core.conditioning.blending import pad_tokens, steer
 
 HALVES = (torch.float16, torch.bfloat16)
 

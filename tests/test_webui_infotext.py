@@ -74,7 +74,7 @@ def test_every_request_comes_back_from_its_words(host):
     for _ in range(300):
         given = request.EegRequest(
             "sha256:0123456789", f"{text() or 'e'}.safetensors", generator.choice(request.CHOOSE), text(), text(),
-            generator.choice(request.AVERAGES), text(), generator.choice(request.MODES), generator.random(),
+            generator.choice(request.AVERAGES), text(), generator.choice(request.STEERING), generator.random(),
             generator.random() / 2, 0.5 + generator.random() / 2, generator.random() < 0.5,
             generator.choice(request.NEGATIVES), generator.choice(request.INITS), text(),
             generator.choice(request.UNITS),

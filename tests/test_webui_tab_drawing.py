@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from core.fitting.personal_encoder import ARCHITECTURES
+from core.choices import PHANTOM_MONTAGES, PLOTS
 from core.phantom.brain_config import BrainConfig
-from core.plots.plots import KINDS
 from tests.host_comfyui.recordings import write_edf
 from tests.webui_standin import extension
 from tests.webui_tab import PHANTOM, RING, SAME, STAR, asked, grey, last, panel, refused, simulated, sitting, unchanged
@@ -17,21 +16,17 @@ from tests.webui_tab import PHANTOM, RING, SAME, STAR, asked, grey, last, panel,
 
 def plotted(sources, values, kind, of, channels="", begin=0.0, end: float | None = 1.0, **numbers):
     plots = panel("plots")
-    options = [numbers.get(option, value) for choices in plots.OPTIONS.values() for option, value, _ in choices]
+    options = [numbers.get(option, value) for options in PLOTS.values() for option, value in options.items()]
     return last(plots.plot_eeg(sources, "", (*values, kind, plots.OF[of], channels, begin, end, *options, True)))
 
 
-def test_the_options_of_plots_and_training_are_those_of_core():
-    options = {
-        kind: {option: value for option, value, _ in choices} for kind, choices in panel("plots").OPTIONS.items()
-    }
-    assert options == KINDS
-    assert panel("training").ARCHITECTURES == ARCHITECTURES
-    for montage in panel("phantom").MONTAGES:
+def test_every_option_of_a_plot_has_a_label_and_every_headset_can_be_simulated():
+    assert set(panel("plots").LABELS) == {option for options in PLOTS.values() for option in options}
+    for montage in PHANTOM_MONTAGES:
         BrainConfig(montage=montage)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(PLOTS))
 def test_the_recording_and_the_picked_windows_are_drawn(sources, kind):
     values = asked(sitting(sources))
     for of, count in ((0, 1), (1, 4)):

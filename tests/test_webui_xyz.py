@@ -131,4 +131,4 @@ def test_the_encoder_axis_offers_what_there_is(host):
     assert axes(host)["Encoder"].choices() == host.ours("host.host").library().names()
     write_encoders(host.encoders, "xl")
     assert "xl.safetensors" in axes(host)["Encoder"].choices()
-    assert axes(host)["Mode"].choices() == list(host.ours("generation.request").MODES)
+    assert axes(host)["Mode"].choices() == list(host.ours("generation.request").STEERING)

@@ -9,7 +9,7 @@ Every option has a flag; --help lists them.
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -17,11 +17,16 @@ if __name__ == "__main__":
 import numpy as np
 import tyro
 
+from core.choices import BLEND_MODES
 from trainer.config.reading_options import ReadingOptions, read_file
 from trainer.console import run
 
+if TYPE_CHECKING:
+    from core.preprocessing.config import PreprocessingConfig
+    from core.preprocessing.selection import Selection
+    from core.recording import Recording
+
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-BLEND = ("lerp", "slerp", "concat")
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class GenerateOptions:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"--dtype is {self.dtype!r}; known: {', '.join(DTYPES)}")
-        if self.blend_mode not in BLEND:
-            raise ValueError(f"--blend-mode is {self.blend_mode!r}; known: {', '.join(BLEND)}")
+        if self.blend_mode not in BLEND_MODES:
+            raise ValueError(f"--blend-mode is {self.blend_mode!r}; known: {', '.join(BLEND_MODES)}")
         if sum(bool(chosen) for chosen in (self.label, self.index, self.time)) > 1:
             raise ValueError("give one of --label, --index and --time, not several")
         if self.init != "none" and self.init_image is not None:
@@ -106,10 +111,11 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from tqdm import tqdm
 
     from core.conditioning.blending import blend
-    from core.conditioning.conditioning import Conditioning, decode
+    from core.conditioning.conditioning import Conditioning, condition
     from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
     from core.files import write_atomically
     from core.model.checkpoint import load_encoder
+    from core.model.prediction import encoder_input
     from trainer.drawing.two_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
 
     encoder = load_encoder(options.encoder)
@@ -121,16 +127,13 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     pipeline = load_pipeline(options.model, device, dtype, options.config or None)
     encode = prompt_encoder(pipeline)
     begin = init_of(encoder, options.init)
+    eeg = encoder_input(chosen_windows(recording, encoder.preprocessing, options), encoder)
 
     def decoded_as(space: str | None) -> Conditioning:
-        return decode(
+        return condition(
             encoder,
-            recording,
+            eeg,
             space=space,
-            label=options.label or None,
-            index=list(options.index) or None,
-            time=list(options.time) or None,
-            average=options.average,
             strength=options.eeg_strength,
             restore_spread=options.restore_spread,
             recall=options.recall,
@@ -186,6 +189,23 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
             Image.fromarray(pixels).save(beside, format="PNG")
         written.append(path)
     return written
+
+
+def chosen_windows(recording: "Recording", config: "PreprocessingConfig", options: GenerateOptions) -> "Selection":
+    """Return the windows that an encoder cuts about the chosen moments, those left out that it cannot cut.
+
+    Without a choice: every event, or windows end to end where there are no events. Raises ValueError where nothing is
+    left, or the recording holds no such events.
+    """
+    from core.preprocessing.selection import Selection, end_to_end, in_seconds, select_events, that_fit
+
+    if options.time:
+        chosen = Selection(recording, tuple((time,) for time in options.time), tuple(map(in_seconds, options.time)))
+    elif recording.events or options.label or options.index:
+        chosen = select_events(recording, options.label, ", ".join(map(str, options.index)))
+    else:
+        chosen = end_to_end(recording, config)
+    return that_fit(chosen.averaged("mean") if options.average else chosen, config)
 
 
 def main() -> None:

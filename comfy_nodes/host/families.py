@@ -3,7 +3,6 @@
 from typing import Any
 
 WIDTHS = {768: "sd1", 1024: "sd2"}
-AUTO = "auto"
 
 
 def family_of(model: Any) -> str | None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from comfy_api.v0_0_2 import io
 
+from ...core.choices import MAX_STRENGTH
+
 CATEGORY = "EEG"
 EegRecording = io.Custom("EEG_RECORDING")  # carries core's Recording
 EegWindows = io.Custom("EEG_WINDOWS")  # carries core's Selection
@@ -18,7 +20,7 @@ def strength_and_spread() -> list[Any]:
             "strength",
             default=1.0,
             min=0.0,
-            max=2.0,
+            max=MAX_STRENGTH,
             step=0.05,
             display_mode=io.NumberDisplay.slider,
             tooltip="0: nothing of the EEG, only the training mean; 1: as decoded; above: exaggerated.",

@@ -1,11 +1,11 @@
 """Mixing a prompt's conditioning with the EEG's: once, or while a picture is drawn (in its place, blended, added)."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import torch
 from torch import Tensor
 
+from ..choices import BLEND_MODES, check_steering
 from ..model.confidence import confidence_share
-
-BLEND_MODES = ("lerp", "slerp", "concat")
 
 
 def blend_rows(
@@ -99,19 +99,6 @@ def _slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     ) * b / length_b.clamp(min=1e-12)
     along = arc / torch.sin(angle).clamp(min=1e-6) * (length_a + share * (length_b - length_a))
     return torch.where(angle.abs() < 1e-3, a + share * (b - a), along)
-
-
-MODES = ("replace", "blend", "add")
-MAX_STRENGTH = 2.0
-
-
-def check_steering(mode: str, strength: float) -> None:
-    """Raise ValueError for an unknown mode, or a strength outside [0, 2] (of `blend` outside [0, 1])."""
-    if mode not in MODES:
-        raise ValueError(f"no mode {mode!r}; known: {', '.join(MODES)}")
-    most = 1.0 if mode == "blend" else MAX_STRENGTH
-    if not 0 <= strength <= most:
-        raise ValueError(f"the strength of {mode!r} lies between 0 and {most:g}, not {strength:g}")
 
 
 def steer(

@@ -1,4 +1,5 @@
 """Conditioning: what an encoder says about a recording, in the tensors diffusion models take."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,8 @@ from torch import Tensor
 from ..model.checkpoint import EegEncoder
 from ..model.confidence import concept_similarity, confidence_score
 from ..model.heads import Head
+from ..model.prediction import outputs_of
 from ..model.spaces import EncodePrompts
-from ..preprocessing.continuous import windows_of
-from ..recording import Recording
 
 
 @dataclass(frozen=True)
@@ -38,44 +38,6 @@ class Conditioning:
     report: str = ""
 
 
-def decode(
-    encoder: EegEncoder,
-    recording: Recording,
-    *,
-    space: str | None = None,
-    label: str | None = None,
-    index: int | Sequence[int] | None = None,
-    time: float | Sequence[float] | None = None,
-    average: bool = False,
-    strength: float = 1.0,
-    restore_spread: float = 1.0,
-    recall: bool = True,
-    encode_prompts: EncodePrompts | None = None,
-    prompts: Sequence[str] | None = None,
-) -> Conditioning:
-    """Decode windows of a recording with the encoder's own preprocessing.
-
-    label, index, time: which windows (event label, event numbers, or seconds); average: decode their mean. space:
-    which head, by default the main one. The other arguments are those of `condition`. Raises ValueError where the
-    recording does not fit the encoder or holds no such window.
-    """
-    windows = windows_of(
-        recording, encoder.preprocessing, encoder.normaliser, label=label, index=index, time=time, average=average
-    )
-    parameter = next(encoder.parameters())
-    eeg = torch.from_numpy(windows.data).to(parameter.device, parameter.dtype)
-    return condition(
-        encoder,
-        eeg,
-        space=space,
-        strength=strength,
-        restore_spread=restore_spread,
-        recall=recall,
-        encode_prompts=encode_prompts,
-        prompts=prompts,
-    )
-
-
 @torch.inference_mode()
 def condition(
     encoder: EegEncoder,
@@ -91,19 +53,20 @@ def condition(
 ) -> Conditioning:
     """Encode normalised windows and turn one head's output into conditioning.
 
-    eeg: (batch, channels, times), normalised as the encoder's preprocessing says. strength: 0 gives the train mean, 1
-    what was decoded. restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull
-    the answer among the training targets (`Head.recall`). encode_prompts: the host's text encoder, needed to turn a
-    `prompts` head's weights into a context; without it only weights are returned. prompts: a rewording of the head's
-    prompts, same number and order. outputs: what the encoder gave for `eeg`, where several heads are asked in a row.
+    eeg: (batch, channels, times) as `encoder_input` gives it. strength: 0 gives the train mean, 1 what was decoded.
+    restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull the answer among the
+    training targets (`Head.recall`). encode_prompts: the host's text encoder, needed to turn a `prompts` head's weights
+    into a context; without it only weights are returned. prompts: a rewording of the head's prompts, same number and
+    order. outputs: what `outputs_of` gave for `eeg`, where several heads are asked in a row.
 
     Raises ValueError for an unknown space or a rewording that does not match.
     """
     head = encoder.head(space)
-    predicted = (encoder.eval()(eeg) if outputs is None else outputs)[head.config.space]
+    predicted = (outputs_of(encoder, eeg, [head.config.space]) if outputs is None else outputs)[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
     confidence = fitted.probability(confidence_score(head, predicted)) if fitted else None
-    shared = {"confidence": confidence, "chance": fitted.chance if fitted else None, "space": head.config.space}
+    chance = fitted.chance if fitted else None
+    shared: dict[str, Any] = {"confidence": confidence, "chance": chance, "space": head.config.space}
     if head.config.kind == "prompts":
         words = reworded(head, prompts)
         weights = head.weights(predicted)
@@ -170,7 +133,7 @@ def _confidence_text(confidence: Tensor | None, row: int) -> str:
 
 
 def _prompt_report(prompts: Sequence[str], weights: Tensor, confidence: Tensor | None) -> str:
-    lines = []
+    lines: list[str] = []
     for row, shares in enumerate(weights):
         best = shares.argsort(descending=True)[:3].tolist()
         said = ", ".join(f"{shares[i].item():.2f} {prompts[i]}" for i in best)
@@ -181,7 +144,7 @@ def _prompt_report(prompts: Sequence[str], weights: Tensor, confidence: Tensor |
 def _concept_report(head: Head, predicted: Tensor, confidence: Tensor | None) -> str:
     if not head.config.concepts:
         return "\n".join(f"window {row + 1}{_confidence_text(confidence, row)}" for row in range(len(predicted)))
-    lines = []
+    lines: list[str] = []
     for row, found in enumerate(concept_similarity(head, predicted)):
         best = found.argsort(descending=True)[:3].tolist()
         said = ", ".join(f"{head.config.concepts[i]} ({found[i].item():.2f})" for i in best)

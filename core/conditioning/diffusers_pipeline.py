@@ -1,20 +1,22 @@
 """Pictures from conditioning through the stock diffusers pipelines, outside any host."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..choices import NEGATIVES
 from ..model.spaces import EncodePrompts, check_fits
 from .conditioning import Conditioning
-
-NEGATIVES = ("empty", "train-mean")
 
 
 def load_pipeline(
     model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, config: str | Path | None = None
-):
+) -> Any:
     """Load a Stable Diffusion 1.x, 2.x or SDXL text-to-image pipeline.
 
     model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. config: for a single file, a
@@ -32,7 +34,7 @@ def load_pipeline(
     from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 
     path = Path(model)
-    shared = {"dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
+    shared: dict[str, Any] = {"dtype": dtype, "safety_checker": None, "requires_safety_checker": False}
     if path.is_file():
         if path.suffix != ".safetensors":
             raise ValueError(
@@ -70,12 +72,12 @@ def _is_sdxl(path: Path) -> bool:
         return any(name.startswith(("conditioner.embedders.1.", "text_encoder_2.")) for name in file.keys())  # noqa: SIM118
 
 
-def is_sdxl(pipeline) -> bool:
+def is_sdxl(pipeline: Any) -> bool:
     """Tell whether a pipeline is of the SDXL family, which needs a pooled vector."""
     return getattr(pipeline, "text_encoder_2", None) is not None or "XL" in type(pipeline).__name__
 
 
-def prompt_encoder(pipeline) -> EncodePrompts:
+def prompt_encoder(pipeline: Any) -> EncodePrompts:
     """Return the pipeline's own text encoder as a callable: prompts → context (n, tokens, width), pooled (n, width) or
     None.
     """
@@ -91,7 +93,7 @@ def prompt_encoder(pipeline) -> EncodePrompts:
 
 @torch.inference_mode()
 def generate(
-    pipeline,
+    pipeline: Any,
     conditioning: Conditioning,
     *,
     negative: str = "empty",
@@ -103,7 +105,7 @@ def generate(
     batch: int = 16,
     width: int | None = None,
     height: int | None = None,
-    progress=None,
+    progress: Callable[[int], object] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw one picture for each decoded window.
@@ -120,7 +122,7 @@ def generate(
     if context is None:
         raise ValueError(
             f"the {conditioning.space!r} head gave no text context to draw from; pass the pipeline's text encoder "
-            "(prompt_encoder) to decode(), or use a text head"
+            "(prompt_encoder) to condition(), or use a text head"
         )
     if negative not in NEGATIVES:
         raise ValueError(f"no negative {negative!r}; known: {', '.join(NEGATIVES)}")
@@ -133,11 +135,11 @@ def generate(
         against, against_pooled = _train_mean(conditioning)
     painter = _image_to_image(pipeline) if init_image is not None else pipeline
     place = {"device": pipeline.device, "dtype": pipeline.unet.dtype}
-    done = []
+    done: list[Tensor] = []
     for start in range(0, len(context), batch):
         rows = slice(start, start + batch)
         part = context[rows].to(**place)
-        arguments = {
+        arguments: dict[str, Any] = {
             "prompt_embeds": part,
             "negative_prompt_embeds": _pad_or_cut(against.to(**place), part),
             "guidance_scale": guidance,
@@ -162,10 +164,12 @@ def generate(
     return torch.cat(done).clamp(0, 1)
 
 
-def _step_reporter(on_step: Callable[[int, int], None], done_batches: int, n_batches: int):
+def _step_reporter(
+    on_step: Callable[[int, int], None], done_batches: int, n_batches: int
+) -> Callable[..., dict[str, Any]]:
     """Return a callback of a pipeline's steps that counts over all batches."""
 
-    def report(pipeline, step: int, _timestep, _tensors: dict) -> dict:
+    def report(pipeline: Any, step: int, _timestep: Any, _tensors: dict[str, Any]) -> dict[str, Any]:
         on_step(done_batches * pipeline.num_timesteps + step + 1, n_batches * pipeline.num_timesteps)
         return {}
 
@@ -186,7 +190,7 @@ def _pad_or_cut(against: Tensor, part: Tensor) -> Tensor:
     return against[:, : part.shape[1]].expand(len(part), -1, -1)
 
 
-def _image_to_image(pipeline):
+def _image_to_image(pipeline: Any) -> Any:
     """Return the img2img pipeline around the same loaded parts."""
     from diffusers import AutoPipelineForImage2Image
 

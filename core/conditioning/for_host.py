@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from ..choices import FAMILIES, Family
 from ..model.checkpoint import EegEncoder
-from ..model.prediction import encoder_input
-from ..model.spaces import FAMILIES, EncodePrompts, Family, check_fits, find_space
+from ..model.prediction import encoder_input, outputs_of
+from ..model.spaces import EncodePrompts, check_fits, find_space
 from ..preprocessing.selection import Selection, prepared
 from .conditioning import Conditioning, condition
 
@@ -64,13 +63,13 @@ def answer(
     text_space, why_no_text = text_head(spaces, family, encode_prompts is not None)
     vision_space, why_no_vision = image_head(spaces, VISION.get(family or "", ()), family, "a CLIP vision output")
     embeds_space, why_no_embeds = image_head(spaces, EMBEDS, None, "IP-Adapter embeds")
-    eeg = encoder_input(selection, encoder)
-    with torch.inference_mode():
-        outputs = encoder.eval()(eeg)
     words = tuple(line.strip() for line in prompts.splitlines() if line.strip()) or None
     decoded: dict[str, Conditioning] = {}
     main = "prompts" if text_space is None and "prompts" in spaces else text_space or spaces[0]
-    for space in dict.fromkeys(s for s in (main, text_space, vision_space, embeds_space) if s):
+    wanted = tuple(dict.fromkeys(s for s in (main, text_space, vision_space, embeds_space) if s))
+    eeg = encoder_input(selection, encoder)
+    outputs = outputs_of(encoder, eeg, wanted)
+    for space in wanted:
         decoded[space] = condition(
             encoder,
             eeg,

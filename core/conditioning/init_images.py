@@ -1,4 +1,5 @@
 """What img2img starts from: the picture of a `saliency` head, or the latent of an `sd1.latent` head."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..choices import FAMILIES, INITS
 from ..model.checkpoint import EegEncoder
 from ..model.prediction import encoder_input
-from ..model.spaces import FAMILIES, find_space
+from ..model.spaces import find_space
 from ..preprocessing.selection import Selection
 from .conditioning import Conditioning, condition
 from .for_host import MAX_ROWS, confidence_line, selection_lines
@@ -19,7 +21,6 @@ from .resizing import resize, wanted_size
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-INITS = {"saliency": "saliency", "latent": "sd1.latent"}  # what a user says, and the target space that gives it
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 PIXELS_A_CELL = 8  # how many pixels a side one value of a latent stands for
 MAX_VALUES = 1 << 30  # 4 GB

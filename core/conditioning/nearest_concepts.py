@@ -1,4 +1,5 @@
 """What an encoder says of each window, as a table: its nearest concepts or prompts, and how sure it is."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..model.checkpoint import EegEncoder
 from ..model.confidence import concept_similarity, confidence_score
-from ..model.prediction import encoder_input
+from ..model.prediction import encoder_input, in_batches
 from ..preprocessing.selection import Selection
 from .conditioning import reworded
 
@@ -40,22 +42,24 @@ def read_windows(
     fit the encoder, a window cannot be cut, or the rewording has another number of prompts.
     """
     head = encoder.head()
-    predicted = encoder.eval()(encoder_input(selection, encoder))[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
-    confidence = fitted.probability(confidence_score(head, predicted)).tolist() if fitted else None
-    names: list[str] = []
-    if head.config.kind == "prompts":
-        names = list(reworded(head, prompts))
-        scores = head.weights(predicted)
-    elif head.config.concepts:
-        names = list(head.config.concepts)
-        scores = concept_similarity(head, predicted)
-    else:
-        scores = predicted[:, :0]
-    found = []
-    for row, (label, group) in enumerate(zip(selection.labels, selection.groups, strict=True)):
-        order = scores[row].argsort(descending=True)[:n_best].tolist()
-        best = tuple((names[i], float(scores[row, i])) for i in order)
-        sure = None if confidence is None else confidence[row]
-        found.append(Reading(label, group[0], len(group), best, sure, fitted.chance if fitted else None))
-    return found
+    names = reworded(head, prompts) if head.config.kind == "prompts" else head.config.concepts
+    moments = zip(selection.labels, selection.groups, strict=True)
+
+    def read(eeg: Tensor) -> list[Reading]:
+        # Predictions are let go of batch by batch: those of a text head are thousands of times larger than a reading.
+        predicted = encoder(eeg)[head.config.space]
+        sure = fitted.probability(confidence_score(head, predicted)).tolist() if fitted else [None] * len(eeg)
+        if head.config.kind == "prompts":
+            scores = head.weights(predicted)
+        else:
+            scores = concept_similarity(head, predicted) if names else predicted[:, :0]
+        found: list[Reading] = []
+        for row, confidence in zip(scores, sure, strict=True):
+            label, group = next(moments)
+            order = row.argsort(descending=True)[:n_best].tolist()
+            best = tuple((names[i], float(row[i])) for i in order)
+            found.append(Reading(label, group[0], len(group), best, confidence, fitted.chance if fitted else None))
+        return found
+
+    return [one for part in in_batches(encoder, [encoder_input(selection, encoder)], read) for one in part]

@@ -1,11 +1,11 @@
 """Pictures and latents at another size, without leaving floating point."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-RESIZES = ("bicubic", "lanczos", "bilinear", "nearest")
-FITS = ("stretch", "crop")
+from ..choices import FITS, RESIZES
 
 
 def wanted_size(own: tuple[int, int], width: int, height: int, cell: int = 8) -> tuple[int, int]:

@@ -1,4 +1,6 @@
 """TAESD's own files (Bohan's Tiny AutoEncoder for Stable Diffusion) as diffusers' AutoencoderTiny."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportPrivateImportUsage=false
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def _renamed(path: Path, part: str, before: int) -> dict[str, Tensor]:
         stored = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file or is cut short ({error})") from error
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, tensor in stored.items():
         number, dot, rest = name.partition(".")
         if not number.isdecimal() or not dot:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders import ENCODERS, OnePerson, config_for, encoder_named
+from ..choices import PERSONAL_ARCHITECTURES
+from ..encoders import OnePerson, config_for, encoder_named
 from ..model.build_context import context_of
 from ..model.checkpoint import EegEncoder
 from ..model.heads import HeadConfig
@@ -24,7 +25,6 @@ from ..scoring.retrieval import similarities
 from .calibration import calibrate
 from .closed_form import fit_closed_form, out_of_fold
 
-ARCHITECTURES = tuple(name for name, row in ENCODERS.items() if row.one_person is not None)
 MAX_SFREQ = 128.0  # responses end below 45 Hz; more samples only cost time
 MIN_EVENTS, MIN_PER_LABEL, MAX_LABELS = 20, 5, 1000
 MAX_SCORED = 600  # events the score is taken from, evenly spread: text states of more would fill the memory
@@ -82,8 +82,8 @@ def fit_personal_encoder(
     Raises ValueError where labels or events are too few, a label of `captions` does not occur, or the text encoder is
     of a family that has no head for text states.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"no architecture {architecture!r} for this; known: {', '.join(ARCHITECTURES)}")
+    if architecture not in PERSONAL_ARCHITECTURES:
+        raise ValueError(f"no architecture {architecture!r} for this; known: {', '.join(PERSONAL_ARCHITECTURES)}")
     report = progress or (lambda done, total: None)
     steps = 3 + N_FOLDS
     report(0, steps)

@@ -1,17 +1,18 @@
 """The backbone file: what masked pre-training leaves, a backbone without heads in one safetensors file."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import json
 import struct
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from ..encoders import config_to_dict
 from ..files import write_atomically
 from ..preprocessing.config import PreprocessingConfig
-from .checkpoint import MAX_HEADER_BYTES, EegEncoder
+from .checkpoint import MAX_HEADER_BYTES, Backbone, EegEncoder
 
 FORMAT_VERSION = 1
 HEADER_KEY = "sd_eeg_backbone"
@@ -20,11 +21,11 @@ SIGNAL = ("ch_names", "sfreq", "reference")  # what the weights' meaning depends
 
 
 def save_backbone(
-    backbone: nn.Module,
+    backbone: Backbone,
     architecture: str,
     preprocessing: PreprocessingConfig,
     path: str | Path,
-    card: dict | None = None,
+    card: dict[str, Any] | None = None,
 ) -> None:
     """Write a backbone with its registry name, its config and its preprocessing to a `.safetensors` file.
 
@@ -45,7 +46,7 @@ def save_backbone(
         save_file(tensors, beside, metadata={HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"})
 
 
-def read_backbone_header(path: str | Path) -> dict:
+def read_backbone_header(path: str | Path) -> dict[str, Any]:
     """Return a backbone file's header as a dict.
 
     Raises FileNotFoundError, or ValueError for a file that is no backbone file or was written by a newer version.
@@ -98,7 +99,7 @@ def load_backbone_into(encoder: EegEncoder, path: str | Path) -> None:
         raise ValueError(f"{path.name} holds weights that are not numbers; make it anew")
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 

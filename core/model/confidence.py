@@ -1,6 +1,8 @@
 """Confidence: a calibrated probability, for each decoded window, that its best match is the right one."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +28,7 @@ class Confidence:
         """Return the probability of being right (batch,) in [0, 1] for scores (batch,)."""
         return torch.sigmoid(self.slope * score + self.intercept)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
         return asdict(self)
 

@@ -1,7 +1,10 @@
 """Heads: from a backbone's tokens to one target space."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +95,7 @@ class HeadConfig:
         """Return the length of a prediction: the number of prompts, or of all the target's values."""
         return len(self.prompts) if self.kind == "prompts" else n_values(find_space(self.space), self.shape or ())
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return the config as plain JSON values."""
         return asdict(self)
 
@@ -284,7 +287,7 @@ class Head(nn.Module):
         """
         if not self.config.concepts:
             return
-        wanted, best = self.comparable(targets), -torch.inf
+        wanted, best, chosen = self.comparable(targets), -torch.inf, RECALL_TEMPERATURES[0]
         for temperature in RECALL_TEMPERATURES:
             self.recall_temperature.fill_(temperature)
             alike = F.cosine_similarity(self.comparable(self.recall(predicted)), wanted, dim=-1).mean()
@@ -307,3 +310,10 @@ class Head(nn.Module):
         else:
             gain = wanted.std(0) / found.std(0).clamp(min=1e-12)
         self.spread_gain.copy_(gain.clamp(1.0, at_most))
+
+
+class Heads(nn.ModuleList):
+    """An encoder's heads in order: a module list that says what it holds."""
+
+    def __iter__(self) -> Iterator[Head]:
+        return cast("Iterator[Head]", super().__iter__())  # torch's module list promises modules of any kind

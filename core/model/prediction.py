@@ -1,4 +1,8 @@
-"""From windows in volts to an encoder's raw outputs."""
+"""From windows to an encoder's raw outputs: the one place where an encoder is run to be asked, not to be trained."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -8,40 +12,79 @@ from ..preprocessing.normaliser import normalise
 from ..preprocessing.selection import Selection, selected_eeg
 from .checkpoint import EegEncoder
 
+AT_ONCE = 256  # windows in one forward pass, so that memory does not grow with how many are asked about
+Said = TypeVar("Said")
+
+
+@torch.no_grad()
+def in_batches(
+    encoder: EegEncoder, windows: Iterable[Tensor], ask: Callable[[Tensor], Said], at_once: int = AT_ONCE
+) -> Iterator[Said]:
+    """Yield what `ask` says of normalised windows, in their order and never of more than `at_once` together.
+
+    windows: any number of tensors (n, channels, times). ask: the encoder itself, or a part of it such as
+    `encoder.tokens`. The encoder is put into eval mode; windows are moved to its device and type.
+    """
+    encoder.eval()
+    parameter = next(encoder.parameters())
+    for some in windows:
+        for part in some.split(at_once):
+            yield ask(part.to(parameter.device, parameter.dtype))
+
+
+@torch.inference_mode()
+def outputs_of(encoder: EegEncoder, eeg: Tensor, spaces: Iterable[str] | None = None) -> dict[str, Tensor]:
+    """Return the heads' raw outputs by space, on the encoder's device, for normalised windows (n, channels, times).
+
+    spaces: the heads that are asked for, by default all of them; the others' outputs are not kept.
+    """
+    return _joined(in_batches(encoder, [eeg], encoder), tuple(encoder.spaces if spaces is None else spaces))
+
+
+@torch.inference_mode()
+def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE) -> dict[str, Tensor]:
+    """Return each head's raw outputs, on the CPU, for windows in volts (n, channels, times), normalised batch by
+    batch.
+    """
+
+    def ask(part: Tensor) -> dict[str, Tensor]:
+        return {space: output.cpu() for space, output in encoder(part).items()}
+
+    return _joined(in_batches(encoder, _ready(encoder, eeg, batch), ask, batch), encoder.spaces)
+
+
+@torch.no_grad()
+def tokens_of(encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE) -> Tensor:
+    """Return the backbone's tokens (n, n_tokens, width), float32 on the CPU, for windows in volts (n, channels, times),
+    normalised batch by batch.
+    """
+    none = torch.zeros(0, encoder.backbone.n_tokens, encoder.backbone.width)
+    found = in_batches(encoder, _ready(encoder, eeg, batch), encoder.tokens, batch)
+    return torch.cat([none, *(tokens.float().cpu() for tokens in found)])
+
 
 def encode_ready(encoder: EegEncoder, eeg: np.ndarray) -> Tensor:
     """Return windows in volts (n, channels, times) as the normalised float32 tensor the encoder takes."""
     return torch.as_tensor(normalise(np.asarray(eeg), encoder.preprocessing, encoder.normaliser), dtype=torch.float32)
 
 
-@torch.inference_mode()
-def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> dict[str, Tensor]:
-    """Return each head's raw outputs for windows in volts (n, channels, times), in eval mode."""
-    encoder.eval()
-    device = next(encoder.heads.parameters()).device
-    found: dict[str, list[Tensor]] = {space: [] for space in encoder.spaces}
-    for start in range(0, len(eeg), batch):
-        outputs = encoder(encode_ready(encoder, eeg[start : start + batch]).to(device))
-        for space, output in outputs.items():
-            found[space].append(output.cpu())
-    return {space: torch.cat(parts) for space, parts in found.items()}
+def encoder_input(selection: Selection, encoder: EegEncoder) -> Tensor:
+    """Return the selected windows as the normalised tensor (n, channels, times) the encoder takes, on its device.
 
-
-@torch.no_grad()
-def tokens_of(encoder: EegEncoder, eeg: np.ndarray, batch: int = 256) -> Tensor:
-    """Return the backbone's tokens (n, n_tokens, width) for windows in volts (n, channels, times), in eval mode."""
-    encoder.eval()
-    device = next(encoder.heads.parameters()).device
-    found = [torch.zeros(0, encoder.backbone.n_tokens, encoder.backbone.width)]
-    for start in range(0, len(eeg), batch):
-        found.append(encoder.tokens(encode_ready(encoder, eeg[start : start + batch]).to(device)).float().cpu())
-    return torch.cat(found)
-
-
-def encoder_input(selection: Selection, encoder: EegEncoder):
-    """Return the selected windows as the normalised tensor (n, channels, times) the encoder takes, on its device."""
-    from .prediction import encode_ready
-
+    Raises ValueError where the recording does not fit the encoder, or a window cannot be cut.
+    """
     parameter = next(encoder.parameters())
     eeg = encode_ready(encoder, selected_eeg(selection, encoder.preprocessing))
     return eeg.to(parameter.device, parameter.dtype)
+
+
+def _ready(encoder: EegEncoder, eeg: np.ndarray, batch: int) -> Iterator[Tensor]:
+    return (encode_ready(encoder, eeg[start : start + batch]) for start in range(0, len(eeg), batch))
+
+
+def _joined(found: Iterable[Mapping[str, Tensor]], spaces: tuple[str, ...]) -> dict[str, Tensor]:
+    parts: dict[str, list[Tensor]] = {space: [] for space in spaces}
+    for outputs in found:
+        for space in spaces:
+            parts[space].append(outputs[space])
+    return {space: torch.cat(outputs) for space, outputs in parts.items()}

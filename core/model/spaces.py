@@ -1,4 +1,5 @@
 """The target spaces: what an encoder's head can speak, its shape, and which model families take it."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 from collections.abc import Callable
@@ -6,26 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Family:
-    """A family of diffusion models, told by the width of its cross-attention and of its pooled vector (None: takes
-    none).
-    """
-
-    name: str
-    width: int
-    pooled: int | None = None
-
-
-FAMILIES = {
-    "sd1": Family("Stable Diffusion 1.x", 768),
-    "sd2": Family("Stable Diffusion 2.x", 1024),
-    "sdxl": Family("SDXL", 2048, 1280),
-    "sdxl-refiner": Family("SDXL refiner", 1280, 1280),
-    "sd3": Family("Stable Diffusion 3", 4096, 2048),
-    "flux": Family("Flux.1", 4096, 768),
-}
+from ..choices import FAMILIES
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """Spectrograms as a torch module: a short-time power spectrum, or Braincoder's coloured picture of each channel."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 from dataclasses import dataclass
@@ -76,12 +77,6 @@ class SpectrogramConfig:
     def n_freqs(self) -> int:
         """Return the number of frequencies from 0 to half the rate."""
         return ((self.n_fft or self.window) if self.kind == "stft" else PICTURE_WINDOW) // 2 + 1
-
-    def output_shape(self, n_channels: int, n_times: int) -> tuple[int, int, int]:
-        """Return (channels, height, width) of the pictures of windows (n_channels, n_times)."""
-        if self.kind == "braincoder":
-            return 3 * n_channels, self.image_height, self.image_width
-        return n_channels, self.n_freqs, 1 + n_times // self.hop
 
 
 class Spectrogram(nn.Module):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..channel_groups import GROUPS, pick_channels
+from ..choices import AGAINST, BANDS
 from ..preprocessing.selection import Selection, cut_raw
 from .canvas import literal, new_panels, pixels
 from .power_spectrum import check_band
@@ -23,7 +24,6 @@ __all__ = [
     "smooth",
 ]
 
-BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 ALL_BANDS = (1.0, 45.0)
 SILENT_UV2 = 1e-12  # what rounding leaves of a flat channel lies below, what an amplifier leaves far above
 MAX_NAMES = 12
@@ -55,8 +55,8 @@ def selected_band_power(
         recording = recording.pick(picked)
     bands = [(float(limits[0]), float(limits[1]))]
     if against != "nothing":
-        if against not in (*BANDS, "all bands"):
-            raise ValueError(f"no band {against!r} to divide by; known: nothing, all bands, {', '.join(BANDS)}")
+        if against not in AGAINST:
+            raise ValueError(f"no band {against!r} to divide by; known: {', '.join(AGAINST)}")
         bands.append({**BANDS, "all bands": ALL_BANDS}[against])
         if bands[0] == bands[1]:
             raise ValueError(f"{against} against itself is always 0 dB; choose another band to divide by, or nothing")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..channel_groups import pick_channels
+from ..choices import PLOTS
 from ..preprocessing.selection import Selection, in_seconds, raw_means
 from ..recording import Event, Recording
 from .power_spectrum import band_amplitude, check_band
@@ -19,12 +20,6 @@ from .traces import plot_traces, trace_spacing
 
 __all__ = ["plot", "plot_psd", "plot_spectrogram", "plot_topomap", "plot_traces"]
 
-KINDS: dict[str, dict[str, float]] = {
-    "traces": {"start": 0.0, "duration": 10.0},
-    "spectrum": {"up_to": 70.0},
-    "scalp map": {"low": 8.0, "high": 13.0},
-    "spectrogram": {"up_to": 45.0},
-}
 MAX_PICTURES = 240
 MAX_PIXELS = 110_000_000  # of all pictures together, 1.3 GB once a host holds them as floats
 WINDOW_WIDTH = 760  # pixels
@@ -41,18 +36,18 @@ def plot(
 ) -> list[np.ndarray]:
     """Return one picture of a recording, or one of each selected window, all of one size and on one scale.
 
-    kind: a key of KINDS, whose values are the options and what they are where not given: start and duration in seconds
+    kind: a key of PLOTS, whose values are the options and what they are where not given: start and duration in seconds
     (of a recording; a window is drawn whole), up_to, low and high in hertz. channels: see `pick_channels`. A window is
     cut at the recording's own rate, unfiltered, and a group's windows are averaged; its axis of time starts at `tmin`.
     progress: called with (done, total) pictures.
 
     Raises ValueError for an unknown kind or option, too many windows, and what cannot be drawn, saying why.
     """
-    if kind not in KINDS:
-        raise ValueError(f"no plot called {kind!r}; known: {', '.join(KINDS)}")
-    if unknown := sorted(set(options) - set(KINDS[kind])):
-        raise ValueError(f"a plot of {kind} has no {', '.join(unknown)}; it has {', '.join(KINDS[kind])}")
-    settings = {**KINDS[kind], **options}
+    if kind not in PLOTS:
+        raise ValueError(f"no plot called {kind!r}; known: {', '.join(PLOTS)}")
+    if unknown := sorted(set(options) - set(PLOTS[kind])):
+        raise ValueError(f"a plot of {kind} has no {', '.join(unknown)}; it has {', '.join(PLOTS[kind])}")
+    settings = {**PLOTS[kind], **options}
     if isinstance(eeg, Selection):
         if len(eeg) > MAX_PICTURES:
             raise ValueError(f"{len(eeg)} windows are too many pictures; select at most {MAX_PICTURES} windows")

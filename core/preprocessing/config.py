@@ -51,7 +51,8 @@ class PreprocessingConfig:
             raise ValueError(f"preprocessing: {problem}")
 
     def _problems(self) -> list[str]:
-        numbers = (self.sfreq, self.tmin, self.tmax, *(self.notch or ()), *(self.baseline or ()))
+        numbers: tuple[Any, ...] = (self.sfreq, self.tmin, self.tmax, *(self.notch or ()), *(self.baseline or ()))
+        # JSON may hold anything, whatever the types say
         if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers) or self.sfreq <= 0:
             return [f"sfreq, tmin, tmax, notch and baseline must be numbers and sfreq positive; got {numbers}"]
         low, high, nyquist = self.l_freq, self.h_freq, self.sfreq / 2

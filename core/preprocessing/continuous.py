@@ -1,24 +1,24 @@
 """Preprocessing stored with an encoder and replayed on whatever it is fed: the same functions in training and in use.
 
 A recording goes through `prepare_continuous` (channels, reference, filters, rate), `cut_windows` (windows, baseline,
-rejection) and `normalise` (whitening, scale); `windows_of` is all three at once.
+rejection) and `normalise` (whitening, scale).
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from ..montage import map_channels
 from ..recording import Recording
 from .config import PreprocessingConfig
-from .normaliser import Normaliser, normalise
-from .windows import Windows, cut_windows, mean_window, select_onsets
 
 _NOTCH_Q = 30.0
 
@@ -72,39 +72,6 @@ def prepare_continuous(recording: Recording, config: PreprocessingConfig) -> Rec
     )
 
 
-def windows_of(
-    recording: Recording,
-    config: PreprocessingConfig,
-    normaliser: Normaliser,
-    *,
-    label: str | None = None,
-    index: int | Sequence[int] | None = None,
-    time: float | Sequence[float] | None = None,
-    average: bool = False,
-    keep_rejected: bool = True,
-) -> Windows:
-    """Return an encoder's input (n, n_channels, n_times) from a recording, by the very functions that training used.
-
-    `label` takes the events of that label, `index` the events at these places (after `label`; negative from the end),
-    `time` windows about these seconds. With none of them: every event, or windows end to end where there are no events.
-    `average` returns the mean window (of those that pass `reject_uv`, where any does). Windows over `reject_uv` stay
-    in, with their reason, unless `keep_rejected` is False. Raises ValueError where the selection is empty or no window
-    is left, saying why, and whatever `prepare_continuous` and `cut_windows` raise.
-    """
-    onsets = select_onsets(recording, config, label=label, index=index, time=time)
-    windows = cut_windows(prepare_continuous(recording, config), onsets, config, keep_rejected=keep_rejected)
-    if not len(windows.data):
-        reasons = sorted({reason for reason in windows.reasons if reason})
-        raise ValueError(
-            f"no window is left of {len(onsets)}: {'; '.join(reasons[:4])} (the window is {config.tmin:g} to "
-            f"{config.tmax:g} s, the recording lasts {recording.duration:.3g} s)"
-        )
-    if average:
-        clean = np.array([reason is None for reason in windows.reasons])[windows.kept]
-        windows = replace(windows, data=mean_window(windows.data, clean)[None])
-    return replace(windows, data=normalise(windows.data, config, normaliser))
-
-
 @lru_cache(maxsize=64)
 def _design(
     l_freq: float | None, h_freq: float | None, notch: tuple[float, ...], order: int, sfreq: float
@@ -122,7 +89,8 @@ def _design(
         raise ValueError(
             f"a high-pass at {l_freq:g} Hz needs more than {2 * l_freq:g} Hz; the recording is at {sfreq:g} Hz"
         )
-    sections, notes = [], []
+    sections: list[Any] = []  # arrays; scipy says that its designs may be other things too
+    notes: list[str] = []
     if l_freq is not None and h_freq is not None:
         sections.append(butter(order, (l_freq, h_freq), "bandpass", fs=sfreq, output="sos"))
     elif l_freq is not None:

@@ -1,15 +1,15 @@
 """Whitening and robust scale, fitted on training windows only and applied to any."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from .config import PreprocessingConfig
+from .config import PreprocessingConfig
 
 # the interquartile range of a normal distribution, in standard deviations
 _IQR_OF_NORMAL = 1.3489795
@@ -28,9 +28,11 @@ class Normaliser:
     whitener: np.ndarray | None = None
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays by name, as an encoder file holds them."""
-        arrays = {"center": self.center, "scale": self.scale}
-        return arrays if self.whitener is None else {**arrays, "whitener": self.whitener}
+        """Return the arrays by name, float32, as an encoder file holds them."""
+        arrays = {"center": self.center, "scale": self.scale, "whitener": self.whitener}
+        return {
+            name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items() if array is not None
+        }
 
     @staticmethod
     def from_arrays(arrays: dict[str, Any]) -> Normaliser:

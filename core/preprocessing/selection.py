@@ -1,21 +1,20 @@
 """Which moments of a recording are looked at: events, times or a sliding row, single or averaged."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..choices import AVERAGES
 from ..recording import Recording
-from .windows import event_at, events_labelled, window_starts
+from .config import PreprocessingConfig
+from .continuous import prepare_continuous
+from .windows import cut_windows, event_at, events_labelled, mean_window, window_starts
 
-if TYPE_CHECKING:
-    from .config import PreprocessingConfig
-
-AVERAGES = ("none", "per label", "all")
 MAX_WINDOWS = 100_000
 _PREPARED: WeakKeyDictionary[Recording, tuple[PreprocessingConfig, Recording]] = WeakKeyDictionary()
 
@@ -44,9 +43,17 @@ class Selection:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def only(self, number: int) -> Selection:
-        """Return the selection of one window alone."""
-        return replace(self, groups=(self.groups[number],), labels=(self.labels[number],))
+    def only(self, *numbers: int) -> Selection:
+        """Return the selection of these windows alone."""
+        return replace(
+            self,
+            groups=tuple(self.groups[number] for number in numbers),
+            labels=tuple(self.labels[number] for number in numbers),
+        )
+
+    def averaged(self, label: str) -> Selection:
+        """Return the selection of one window under this label: the mean over all moments."""
+        return replace(self, groups=(tuple(moment for group in self.groups for moment in group),), labels=(label,))
 
     def one_by_one(self) -> tuple[Selection, ...]:
         """Return a selection for each window."""
@@ -163,13 +170,47 @@ def slide(
     return Selection(recording, tuple((float(m),) for m in moments), tuple(map(in_seconds, moments)), tmin, tmax)
 
 
+def end_to_end(recording: Recording, config: PreprocessingConfig) -> Selection:
+    """Select an encoder's windows side by side, from the start of each stretch without a gap.
+
+    Raises ValueError where not one window fits.
+    """
+    length = config.n_times / config.sfreq
+    moments = [
+        start / recording.sfreq + number * length - config.tmin
+        for start, stop in recording.spans
+        for number in range(int((stop - start) / recording.sfreq / length + 1e-9))
+    ]
+    if not moments:
+        raise ValueError(
+            f"not one window of {length:g} s ({config.tmin:g} to {config.tmax:g} s) fits into this recording, which "
+            f"lasts {recording.duration:.4g} s"
+        )
+    groups, labels = tuple((moment,) for moment in moments), tuple(map(in_seconds, moments))
+    return Selection(recording, groups, labels, config.tmin, config.tmax)
+
+
+def that_fit(selection: Selection, config: PreprocessingConfig) -> Selection:
+    """Return the selection without the windows that an encoder with this preprocessing cannot cut.
+
+    Of a group, one moment whose window can be cut is enough. Raises ValueError where no window is left, saying why.
+    """
+    onsets, group_of = _moments(selection)
+    _, reasons = window_starts(prepared(selection.recording, config), onsets, config)
+    kept = np.unique(group_of[np.array([reason is None for reason in reasons])])
+    if not len(kept):
+        raise ValueError(
+            f"no window is left of {len(selection)}: {'; '.join(sorted(set(map(str, reasons)))[:4])} (the window is "
+            f"{config.tmin:g} to {config.tmax:g} s, the recording lasts {selection.recording.duration:.3g} s)"
+        )
+    return selection if len(kept) == len(selection) else selection.only(*kept.tolist())
+
+
 def prepared(recording: Recording, config: PreprocessingConfig) -> Recording:
     """Return `prepare_continuous(recording, config)`, kept for the last config as long as the recording lives.
 
     Whoever moves a slider behind one recording should not wait for it to be filtered again.
     """
-    from .continuous import prepare_continuous
-
     kept = _PREPARED.get(recording)
     if kept is None or kept[0] != config:
         kept = _PREPARED[recording] = (config, prepare_continuous(recording, config))
@@ -182,9 +223,7 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
     float32 (len(selection), n_channels, n_times), filtered and cut by the very functions that training used. Of a
     group, windows over `reject_uv` are left out while any is left. Raises ValueError where a window cannot be cut.
     """
-    from .windows import cut_windows, mean_window
-
-    onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
+    onsets, _ = _moments(selection)
     windows = cut_windows(prepared(selection.recording, config), onsets, config, keep_rejected=True)
     row_of = np.cumsum(windows.kept) - 1
     clean = np.array([reason is None for reason in windows.reasons])
@@ -198,17 +237,13 @@ def selected_eeg(selection: Selection, config: PreprocessingConfig) -> np.ndarra
     return out
 
 
-def raw_windows(selection: Selection) -> np.ndarray:
-    """Return the selected windows as they were recorded, `tmin` to `tmax` about each moment, repeats averaged.
-
-    float32 (len(selection), n_channels, n_times) in volts at the recording's own rate, unfiltered. Raises ValueError
-    where a window cannot be cut, like `cut_raw`.
-    """
-    return raw_means(selection)[0]
-
-
 def raw_means(selection: Selection) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `raw_windows` does, and of how many windows each is the mean (len(selection),)."""
+    """Return the selected windows as they were recorded, `tmin` to `tmax` about each moment, repeats averaged, and of
+    how many windows each is the mean (len(selection),).
+
+    The windows are float32 (len(selection), n_channels, n_times) in volts at the recording's own rate, unfiltered.
+    Raises ValueError where a window cannot be cut, like `cut_raw`.
+    """
     total, counts = None, np.zeros(len(selection), dtype=np.int64)
     for group, windows in cut_raw(selection):
         firsts = np.flatnonzero(np.diff(group, prepend=-1))
@@ -227,12 +262,9 @@ def cut_raw(selection: Selection, samples_at_once: int = 1 << 23) -> Iterator[tu
     windows that leave the recording or cross a gap are left out while any is left, as an encoder does; ValueError
     names the first group where none is.
     """
-    from .config import PreprocessingConfig
-
     recording = selection.recording
     config = PreprocessingConfig(recording.ch_names, recording.sfreq, selection.tmin, selection.tmax)
-    onsets = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
-    group_of = np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
+    onsets, group_of = _moments(selection)
     starts, reasons = window_starts(recording, onsets, config)
     kept = np.array([reason is None for reason in reasons])
     if empty := sorted(set(range(len(selection))) - set(group_of[kept].tolist())):
@@ -242,6 +274,12 @@ def cut_raw(selection: Selection, samples_at_once: int = 1 << 23) -> Iterator[tu
     for begin in range(0, len(starts), at_once):
         samples = starts[begin : begin + at_once, None] + np.arange(config.n_times)
         yield group_of[begin : begin + at_once], recording.data[:, samples].transpose(1, 0, 2)
+
+
+def _moments(selection: Selection) -> tuple[np.ndarray, np.ndarray]:
+    """Return every moment in seconds, group after group, and the number of its group, both (n_moments,)."""
+    moments = np.concatenate([np.asarray(group, dtype=np.float64) for group in selection.groups])
+    return moments, np.repeat(np.arange(len(selection)), [len(group) for group in selection.groups])
 
 
 def _cannot_be_cut(

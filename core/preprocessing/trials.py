@@ -1,7 +1,9 @@
 """Trials: cut EEG with what was shown, to whom and when, so that every split and leak check can be computed."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +56,7 @@ class Trials:
         combination (n,).
         """
         keys = list(zip(*(getattr(self, column).tolist() for column in columns), strict=True))
-        numbers: dict[tuple, int] = {}
+        numbers: dict[tuple[Any, ...], int] = {}
         group = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
         first = np.zeros(len(numbers), dtype=np.int64)
         first[group[::-1]] = np.arange(len(keys))[::-1]
@@ -82,7 +84,7 @@ class Trials:
         return replace(averaged, eeg=(sums / counts[:, None, None]).astype(np.float32), repeats=counts)
 
 
-def build_trials(eeg: np.ndarray, rows: Sequence[dict], labels: Sequence[str] | None = None) -> Trials:
+def build_trials(eeg: np.ndarray, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None = None) -> Trials:
     """Build Trials from windows and one dict a window.
 
     eeg: float32 (n, n_channels, n_times) in volts. rows: `label` (text) and `onset` (s) are needed; `image_id`,
@@ -98,10 +100,11 @@ def build_trials(eeg: np.ndarray, rows: Sequence[dict], labels: Sequence[str] | 
     names = tuple(labels) if labels is not None else tuple(sorted({row["label"] for row in rows}))
     if unknown := sorted({row["label"] for row in rows} - set(names)):
         raise ValueError(f"labels {unknown} are not among {names}")
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for column in COLUMNS:
-        fallback = (lambda row: row["label"]) if column in ("image_id", "caption") else (lambda row: "")
-        columns[column] = np.array([str(row.get(column) or fallback(row)) for row in rows], dtype=np.str_)
+        by_label = column in ("image_id", "caption")
+        texts = [str(row.get(column) or (row["label"] if by_label else "")) for row in rows]
+        columns[column] = np.array(texts, dtype=np.str_)
     return Trials(
         eeg=eeg,
         label=np.array([names.index(row["label"]) for row in rows], dtype=np.int64),

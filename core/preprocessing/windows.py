@@ -1,18 +1,16 @@
 """Cutting windows about events out of a prepared recording, and choosing which."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..recording import Event, Recording
-
-if TYPE_CHECKING:
-    from .config import PreprocessingConfig
+from .config import PreprocessingConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,38 +101,6 @@ def mean_window(windows: np.ndarray, clean: np.ndarray) -> np.ndarray:
     """
     chosen = windows[clean] if clean.any() else windows
     return chosen.mean(axis=0, dtype=np.float64).astype(np.float32)
-
-
-def select_onsets(
-    recording: Recording,
-    config: PreprocessingConfig,
-    *,
-    label: str | None = None,
-    index: int | Sequence[int] | None = None,
-    time: float | Sequence[float] | None = None,
-) -> np.ndarray:
-    """Return the onsets (n,) in seconds that a label, places in the list of events, or times select.
-
-    See `preprocessing.windows_of`. Raises ValueError that lists the labels or the number of events there are.
-    """
-    if time is not None:
-        if label is not None or index is not None:
-            raise ValueError("give a time, or a label and index of events, not both")
-        return np.atleast_1d(np.asarray(time, dtype=np.float64))
-    events = events_labelled(recording, label)
-    if index is not None:
-        events = tuple(event_at(events, int(i), label) for i in np.atleast_1d(np.asarray(index)))
-    if not events and label is None and index is None:
-        length = config.n_times / config.sfreq
-        return np.array(
-            [
-                start / recording.sfreq + k * length - config.tmin
-                for start, stop in recording.spans
-                for k in range(max(int((stop - start) / recording.sfreq / length + 1e-9), 0))
-            ]
-            or [-config.tmin]
-        )
-    return np.array([event.onset for event in events])
 
 
 def events_labelled(recording: Recording, label: str | None) -> tuple[Event, ...]:

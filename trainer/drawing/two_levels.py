@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from core.choices import AUTO, INITS, NONE
 from core.conditioning.conditioning import Conditioning, condition
 from core.conditioning.diffusers_pipeline import generate, is_sdxl, prompt_encoder
-from core.conditioning.init_images import INITS, check_init
+from core.conditioning.init_images import check_init
 from core.conditioning.resizing import resize
 from core.model.checkpoint import EegEncoder
 from core.model.spaces import find_space
 
-AUTO, NONE = "auto", "none"
 INIT_CHOICES = (AUTO, *INITS, NONE)
 DENOISE = 0.7  # the share that is redrawn, where nothing was chosen on validation pictures
 

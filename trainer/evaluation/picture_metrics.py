@@ -54,11 +54,6 @@ def ssim(decoded: Tensor, seen: Tensor) -> Tensor:
     return torch.cat(parts) if parts else torch.zeros(0)
 
 
-def mean_picture(pictures: Tensor) -> Tensor:
-    """Return the mean (3, H, W) of training pictures (n, 3, H, W), which a decoder without information draws."""
-    return pictures.float().mean(dim=0)
-
-
 def shuffled_pairs(
     metric: Metric, decoded: Tensor, seen: Tensor, n_draws: int = 100, seed: int = 0, groups: np.ndarray | None = None
 ) -> Tensor:
@@ -82,7 +77,7 @@ def beside_baselines(
 ) -> dict[str, float]:
     """Return `value`, `train mean` and `shuffled EEG` of a metric, each the mean over pictures (n, 3, H, W).
 
-    train_mean: (3, H, W), as `mean_picture` makes it.
+    train_mean: (3, H, W), the mean of the training pictures, which a decoder without information draws.
     """
     return {
         "value": float(metric(decoded, seen).mean()),

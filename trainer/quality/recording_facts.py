@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from core.choices import BANDS
 from core.files import sha256_of
 from core.loading.judgement.gaps_and_amplitudes import robust_uv
 from core.montage import is_eeg_name
-from core.plots.band_power import BANDS
 from core.plots.power_spectrum import power_spectrum
 from core.recording import Event, Recording
 

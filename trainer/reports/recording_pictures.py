@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.plots.band_power import BANDS
+from core.choices import BANDS
 from core.plots.psd import plot_psd, plot_spectrogram
 from core.plots.topomap import plot_topomap
 from core.plots.traces import plot_traces

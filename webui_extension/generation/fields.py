@@ -8,11 +8,12 @@ from typing import Any
 
 import gradio as gr
 
+from ...core.choices import AVERAGES, FROM_FILE, MAX_STRENGTH, STEERING, UNITS
 from ..folders.library import Library
 from ..folders.recordings import Shelf
 from ..gradio_versions import uploaded_files
 from ..messages import note, shown
-from .request import AVERAGES, CHOOSE, INITS, MODES, NEGATIVES, UNITS, unit_of
+from .request import CHOOSE, INITS, NEGATIVES, unit_of
 
 MANY_LABELS = 200
 FINER = ("start", "end", "fallback", "negative", "init", "prompts")
@@ -47,7 +48,7 @@ def recording_fields(sources: Sources, prefix: str) -> dict[str, Any]:
             )
             units = gr.Dropdown(
                 list(UNITS),
-                value=UNITS[0],
+                value=FROM_FILE,
                 label="Units of its numbers",
                 elem_id=f"{prefix}_units",
             )
@@ -117,8 +118,8 @@ def mode_fields(prefix: str) -> dict[str, Any]:
     """Build how the EEG acts on the prompt, and how much."""
     with gr.Row():
         mode = gr.Radio(
-            list(MODES),
-            value=MODES[0],
+            list(STEERING),
+            value=STEERING[0],
             label="Mode",
             info="replace: in the prompt's place. blend: between prompt and EEG. add: the prompt, moved by the EEG",
             elem_id=f"{prefix}_mode",
@@ -127,7 +128,7 @@ def mode_fields(prefix: str) -> dict[str, Any]:
         )
         strength = gr.Slider(
             0.0,
-            2.0,
+            MAX_STRENGTH,
             value=1.0,
             step=0.05,
             label="Strength",

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ...core.choices import AVERAGES, EVENTS, FROM_FILE, HOST_NEGATIVES, NONE, STEERING, TIMES, UNITS, check_steering
+from ...core.choices import INITS as HEAD_INITS
 from ..folders.recordings import PREFIX, Shelf
 
-CHOOSE = ("events", "times")
-AVERAGES = ("none", "per label", "all")
-MODES = ("replace", "blend", "add")
-NEGATIVES = ("prompt", "train mean")
-INITS = ("none", "saliency", "latent")
-UNITS = ("from the file", "V", "mV", "uV", "nV")
+CHOOSE = (EVENTS, TIMES)
+NEGATIVES = tuple(HOST_NEGATIVES)
+INITS = (NONE, *HEAD_INITS)
 MAX_TEXT = 20_000
 
 
@@ -24,12 +23,12 @@ class EegRequest:
     """One generation's EEG, in the accordion's order.
 
     recording: a reference that `Shelf.find` takes. encoder: a name of the library. choose: "events" (those with
-    `label`, `which` of them, averaged as `average` says) or "times" (seconds, a list). mode, strength: as in
-    `core.conditioning.blending`. start, end: part of the sampling, 0 to 1, in which the EEG acts. fallback: fall back
-    to the prompt as far as the decoder is unsure. negative: the host's own, or the encoder's train mean. init: which
-    head's picture img2img starts from. prompts: a rewording of the encoder's prompts, one a line. units: of the
-    file's numbers. reading: what else the file does not say, as `core.loading.options` takes it
-    (`sfreq=250; channels=Fp1,Fp2`).
+    `label`, `which` of them, averaged as `average` says) or "times" (seconds, a list). mode, strength: as `steer`
+    in core takes them. start, end: part of the sampling, 0 to 1, in which the EEG acts. fallback: fall back to the
+    prompt as far as the decoder is unsure. negative: the host's own, or the encoder's train mean. init: which head's
+    picture img2img starts from. prompts: a rewording of the encoder's prompts, one a line. units: of the file's
+    numbers. reading: what else the file does not say, as `core.loading.options` takes it (`sfreq=250;
+    channels=Fp1,Fp2`).
     """
 
     recording: str = ""
@@ -39,7 +38,7 @@ class EegRequest:
     which: str = ""
     average: str = AVERAGES[0]
     times: str = ""
-    mode: str = MODES[0]
+    mode: str = STEERING[0]
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -47,15 +46,13 @@ class EegRequest:
     negative: str = NEGATIVES[0]
     init: str = INITS[0]
     prompts: str = ""
-    units: str = UNITS[0]
+    units: str = FROM_FILE
     reading: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if (given := getattr(self, name)) not in allowed:
                 raise ValueError(f"EEG {name}: {given!r} is not known; allowed: {', '.join(allowed)}")
-        from ...core.conditioning.blending import check_steering
-
         check_steering(self.mode, self.strength)
         if not 0 <= self.start < self.end <= 1:
             raise ValueError(f"EEG start and end: 0 <= start < end <= 1 is needed, not {self.start:g} to {self.end:g}")
@@ -64,7 +61,7 @@ class EegRequest:
 CHOICES: dict[str, tuple[str, ...]] = {
     "choose": CHOOSE,
     "average": AVERAGES,
-    "mode": MODES,
+    "mode": STEERING,
     "negative": NEGATIVES,
     "init": INITS,
     "units": UNITS,
@@ -173,4 +170,4 @@ def _flag(name: str, value: Any) -> bool:
 
 def unit_of(units: str) -> str | None:
     """Return the unit to read a file's numbers in, None for the file's own."""
-    return None if units == UNITS[0] else units
+    return None if units == FROM_FILE else units

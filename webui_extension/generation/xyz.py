@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...core.choices import STEERING
 from ..host.host import library
 from .script import CHANGES
 
@@ -23,7 +24,7 @@ def add_axes() -> None:
         axis(f"{PREFIX}Encoder", str, change("encoder"), choices=lambda: library().names()),
         axis(f"{PREFIX}Start", float, change("start")),
         axis(f"{PREFIX}End", float, change("end")),
-        axis(f"{PREFIX}Mode", str, change("mode"), choices=lambda: ["replace", "blend", "add"]),
+        axis(f"{PREFIX}Mode", str, change("mode"), choices=lambda: list(STEERING)),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.choices import FAMILIES
 from ..folders.library import SHIPPED_ENCODERS, Library
 from ..folders.recordings import Shelf
 
@@ -53,8 +54,6 @@ def family_of(cond: Any) -> str:
     cond: a tensor (..., width) or a mapping with `crossattn` and, for families that take one, `vector`. Raises
     ValueError naming the widths where no family is known to have them.
     """
-    from ...core.model.spaces import FAMILIES
-
     context, vector = parts_of(cond)
     width, extra = context.shape[-1], 0 if vector is None else vector.shape[-1]
     # SDXL's vector also holds sizes, 256 numbers each: six of them, in the refiner five.
@@ -88,7 +87,6 @@ def prompt_encoder(p: Any) -> Callable[[], EncodePrompts]:
         from modules import devices, prompt_parser
 
         from ...core.conditioning.blending import pad_tokens
-        from ...core.model.spaces import FAMILIES
 
         model = current_model(p)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ...core.choices import FAMILIES, HOST_NEGATIVES
 from ..generation.fields import Sources
 from ..generation.request import EegRequest
 from .jobs import Job
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ...core.model.spaces import EncodePrompts
 
 BATCH = 4
-NEGATIVES = {"prompt": "empty", "train mean": "train-mean"}
 
 
 @dataclass(eq=False)
@@ -85,7 +85,7 @@ class Painter:
             pictures = generate(
                 pipeline,
                 conditioning,
-                negative=NEGATIVES[request.negative],
+                negative=HOST_NEGATIVES[request.negative],
                 guidance=settings.guidance,
                 steps=settings.steps,
                 seed=settings.seed,
@@ -118,7 +118,6 @@ def steered(rows: Any, text: tuple[Any, Any], request: EegRequest) -> Any:
 def family_of(pipeline: Any) -> str:
     """Return the model family of a pipeline, a key of core's FAMILIES; ValueError for a width that none has."""
     from ...core.conditioning.diffusers_pipeline import is_sdxl
-    from ...core.model.spaces import FAMILIES
 
     width = pipeline.unet.config.cross_attention_dim
     for name, family in FAMILIES.items():

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from ...core.choices import PHANTOM_MONTAGES
 from ..generation.fields import Sources
 from .jobs import Job, follow
 from .tab_parts import cancel_button, desk, gallery, number
 from .tab_recording import SITTING, SITTING_REPEATS, RecordingPanel, opened
 
-MONTAGES = ("epoc-14", "insight-5", "muse-4", "10-20-17", "10-20-32", "things-17", "things-63")
 SCENES = ("captions", "many, to train on")
 MAX_TRUTH = 60
 ABOUT = (
@@ -43,7 +43,9 @@ def build_phantom(sources: Sources, recording: RecordingPanel, label: Any, avera
             repeats = gr.Slider(
                 1, 50, value=SITTING_REPEATS, step=1, label="Shown how often", elem_id=f"{prefix}_repeats"
             )
-            montage = gr.Dropdown(list(MONTAGES), value=MONTAGES[0], label="Headset", elem_id=f"{prefix}_montage")
+            montage = gr.Dropdown(
+                list(PHANTOM_MONTAGES), value=PHANTOM_MONTAGES[0], label="Headset", elem_id=f"{prefix}_montage"
+            )
             with gr.Row():
                 snr = gr.Number(0.35, label="SNR", info="0: no trace of the scenes", elem_id=f"{prefix}_snr")
                 subject = gr.Number(

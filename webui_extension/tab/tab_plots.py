@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from ...core.choices import PLOTS
 from ..generation.decoded import chosen_windows
 from ..generation.fields import Sources
 from ..generation.request import EegRequest, unit_of
@@ -17,12 +18,12 @@ from .tab_decode import NAMES, DecodePanel
 from .tab_parts import cancel_button, desk, gallery, number
 
 OF = ("the recording", "the picked windows")
-# core.plots.KINDS, written down so that building the page loads nothing of it: kind, option, value, label.
-OPTIONS = {
-    "traces": (("start", 0.0, "Shown from (s)"), ("duration", 10.0, "Seconds shown")),
-    "spectrum": (("up_to", 70.0, "Up to (Hz)"),),
-    "scalp map": (("low", 8.0, "Band from (Hz)"), ("high", 13.0, "Band to (Hz)")),
-    "spectrogram": (("up_to", 45.0, "Up to (Hz)"),),
+LABELS = {
+    "start": "Shown from (s)",
+    "duration": "Seconds shown",
+    "up_to": "Up to (Hz)",
+    "low": "Band from (Hz)",
+    "high": "Band to (Hz)",
 }
 DARK_PAGE = "() => [document.body.classList.contains('dark')]"
 
@@ -30,7 +31,7 @@ DARK_PAGE = "() => [document.body.classList.contains('dark')]"
 def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
     """Build the choice of what is drawn, the button and the pictures, and connect them."""
     with gr.Row():
-        kind = gr.Radio(list(OPTIONS), value="traces", label="Kind of plot", elem_id=f"{prefix}_kind")
+        kind = gr.Radio(list(PLOTS), value="traces", label="Kind of plot", elem_id=f"{prefix}_kind")
         of = gr.Radio(list(OF), value=OF[0], label="Plotted", elem_id=f"{prefix}_of")
     with gr.Row():
         channels = gr.Textbox(
@@ -38,10 +39,13 @@ def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
         )
         numbers = {
             (name, option): gr.Number(
-                value, label=label, visible=name == "traces", elem_id=f"{prefix}_{name}_{option}".replace(" ", "_")
+                value,
+                label=LABELS[option],
+                visible=name == "traces",
+                elem_id=f"{prefix}_{name}_{option}".replace(" ", "_"),
             )
-            for name, options in OPTIONS.items()
-            for option, value, label in options
+            for name, options in PLOTS.items()
+            for option, value in options.items()
         }
         begin = gr.Number(0.0, label="Window from (s)", visible=False, elem_id=f"{prefix}_from")
         end = gr.Number(1.0, label="Window to (s)", visible=False, elem_id=f"{prefix}_to")
@@ -72,7 +76,7 @@ def build_plots(sources: Sources, decode: DecodePanel, prefix: str) -> None:
 def plot_eeg(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[tuple]:
     """Draw a plot of the recording or of each picked window; yields for [pictures].
 
-    values: of NAMES, then kind, of, channels, from and to, every option of OPTIONS in their order, and dark.
+    values: of NAMES, then kind, of, channels, from and to, every option of PLOTS in their order, and dark.
     """
 
     def work(job: Job) -> tuple[Any, ...]:
@@ -80,7 +84,7 @@ def plot_eeg(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator
 
         given = dict(zip(NAMES, values, strict=False))
         kind, of, channels, begin, end, *numbers, dark = values[len(NAMES) :]
-        places = [(name, option) for name, options in OPTIONS.items() for option, _, _ in options]
+        places = [(name, option) for name, options in PLOTS.items() for option in options]
         options = {
             option: number(value, option) for (name, option), value in zip(places, numbers, strict=True) if name == kind
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ...core.choices import PERSONAL_ARCHITECTURES
 from ..generation.fields import Sources
 from ..generation.request import unit_of
 from ..messages import note, shown
@@ -17,7 +18,6 @@ from .tab_recording import RecordingPanel
 if TYPE_CHECKING:
     from ...core.model.spaces import EncodePrompts
 
-ARCHITECTURES = ("tangent", "linear")
 TARGETS = ("prompts", "prompts + text states")
 MAX_CAPTIONS = 1000
 
@@ -48,8 +48,8 @@ def build_training(
             fill = gr.Button("Fill in the recording's labels", elem_id=f"{prefix}_fill")
         with gr.Column():
             architecture = gr.Radio(
-                list(ARCHITECTURES),
-                value=ARCHITECTURES[0],
+                list(PERSONAL_ARCHITECTURES),
+                value=PERSONAL_ARCHITECTURES[0],
                 label="Architecture",
                 info="tangent: for a few labels. linear: for many",
                 elem_id=f"{prefix}_architecture",
