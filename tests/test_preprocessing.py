@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from core.covariances import covariances
 from core.loading.load import load_recording
 from core.montage import MONTAGES
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.continuous import prepare_continuous
-from core.preprocessing.normaliser import Normaliser, fit_normaliser, normalise, shrunk_covariances
+from core.preprocessing.normaliser import Normaliser, fit_normaliser, normalise
 from core.preprocessing.selection import (
     Selection,
     end_to_end,
@@ -321,6 +322,10 @@ def correlated(n: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     mixing = np.eye(14) + 0.3 * rng.standard_normal((14, 14))
     return (mixing @ rng.standard_normal((n, 14, 128)) * 1e-5).astype(np.float32)
+
+
+def shrunk_covariances(eeg: np.ndarray) -> np.ndarray:
+    return covariances(torch.from_numpy(eeg.astype(np.float64)), "lwf").numpy()
 
 
 def test_shrinkage_matches_sklearn() -> None:

@@ -207,13 +207,13 @@ def test_noise_decodes_at_chance_and_says_with_what_certainty():
 
 
 def test_the_area_is_that_of_the_curve():
-    from core.scoring.scores import roc_auc
-    from trainer.quality.decodability import _auc, _ranks
+    from core.scoring.scores import mean_ranks, roc_auc
+    from trainer.quality.decodability import _auc
 
     rng = np.random.default_rng(3)
     score, truth = np.round(rng.standard_normal(60), 1), rng.integers(0, 2, 60)
     both = score[:, None] * np.array([-1.0, 1.0])
-    assert _auc(_ranks(both), truth) == pytest.approx(roc_auc(score, truth))
+    assert _auc(mean_ranks(both), truth) == pytest.approx(roc_auc(score, truth))
 
 
 def test_too_little_is_not_measured_and_says_what_it_takes():

@@ -6,10 +6,12 @@ from scipy import stats
 from sklearn import metrics
 
 from core.scoring.scores import (
+    auc_of_ranks,
     bootstrap_interval,
     bootstrap_statistic,
     calibration_error,
     chance_interval,
+    mean_ranks,
     n_way_accuracy,
     permutation_p,
     permuted_statistics,
@@ -17,7 +19,6 @@ from core.scoring.scores import (
     shuffled_baseline,
     topk_accuracy,
     truth_ranks,
-    wilson_interval,
 )
 
 
@@ -62,11 +63,13 @@ def test_roc_auc_needs_both_classes_and_finite_scores():
         roc_auc(np.array([np.nan, 1.0]), np.array([0, 1]))
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (127, 200)])
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_wilson_interval_matches_scipy(k, n, level):
-    expected = stats.binomtest(k, n).proportion_ci(level, method="wilson")
-    assert wilson_interval(k, n, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+def test_ranks_are_shared_by_equal_scores_and_columns_are_told_apart(rng):
+    scores = rng.integers(0, 5, (40, 3)).astype(float)
+    own = rng.integers(0, 3, 40)[:, None] == np.arange(3)
+    assert np.array_equal(mean_ranks(scores), stats.rankdata(scores, axis=0))
+    each = auc_of_ranks(mean_ranks(scores), own)
+    assert each == pytest.approx([metrics.roc_auc_score(own[:, i], scores[:, i]) for i in range(3)])
+    assert np.isnan(auc_of_ranks(mean_ranks(scores[:, 0]), np.zeros(40, bool)))
 
 
 def test_bootstrap_interval_of_a_mean_matches_the_normal_one(rng):

@@ -17,7 +17,7 @@ import pytest
 from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
 from trainer.store.dataset import Session
-from trainer.store.store import open_store, select_lazily, write_store
+from trainer.store.store import open_store, write_store
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("TP9", "AF7", "AF8", "TP10")
@@ -119,11 +119,11 @@ def test_windows_are_indexed_like_an_array(tmp_path):
 
 def test_a_subset_stays_on_disk(tmp_path):
     trials = make(tmp_path / "store").trials()
-    part = select_lazily(trials, trials.label == 1)
-    assert type(part.eeg) is type(trials.eeg)
-    assert np.array_equal(np.asarray(part.eeg), trials.select(trials.label == 1).eeg)
-    assert np.array_equal(part.eeg[[1, 0]], trials.eeg[np.flatnonzero(trials.label == 1)[[1, 0]]])
-    assert np.array_equal(pickle.loads(pickle.dumps(part.eeg))[:], part.eeg[:])  # noqa: S301  (a data loader's worker)
+    part = trials.eeg.subset(trials.label == 1)
+    assert type(part) is type(trials.eeg)
+    assert np.array_equal(np.asarray(part), trials.select(trials.label == 1).eeg)
+    assert np.array_equal(part[[1, 0]], trials.eeg[np.flatnonzero(trials.label == 1)[[1, 0]]])
+    assert np.array_equal(pickle.loads(pickle.dumps(part))[:], part[:])  # noqa: S301  (a data loader's worker)
 
 
 def test_opening_reads_no_windows(tmp_path, monkeypatch):

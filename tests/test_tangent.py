@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.encoders.riemann import covariances, matrix_log, riemann_mean
+from core.covariances import covariances
+from core.encoders.riemann import matrix_log, riemann_mean
 from core.encoders.tangent import Tangent, TangentConfig, fit_tangent
 
 needs_numpy_2 = pytest.mark.skipif(

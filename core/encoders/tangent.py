@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..covariances import ESTIMATORS, covariances
 from .config_bounds import check_eeg, check_fields
 from .context import BuildContext, OnePerson, Settings, eeg_values
-from .riemann import ESTIMATORS, covariances, matrix_log, power, riemann_mean, upper_triangle
+from .riemann import matrix_log, power, riemann_mean, upper_triangle
 
 MAX_ORDER = 256  # rows of the stacked signal: features grow with the square
 MAX_TEMPLATES = 8  # classes that get a template of their own, where the settings do not say

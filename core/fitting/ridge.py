@@ -31,29 +31,43 @@ def fit_ridge(x: Tensor, y: Tensor, alphas: Sequence[float] = ALPHAS, groups: Te
     """
     x, y = torch.as_tensor(x).double(), torch.as_tensor(y).double()
     check(x, y, alphas, groups)
-    n, d = x.shape
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
-    # H = scores diag(1 / (values + alpha)) scores' either way; back maps the same coordinates to weights.
+    split = decompose(x)
+    inner = split.scores.mT @ y
+    errors = []
+    for alpha in alphas:
+        shrink = 1 / (split.values + alpha)
+        errors.append(held_out_error(split.scores, shrink, inner, y, groups) if len(alphas) > 1 else 0.0)
+    best = min(range(len(alphas)), key=errors.__getitem__)
+    weights = split.back @ ((1 / (split.values + alphas[best]))[:, None] * (split.onto.mT @ y))
+    return RidgeFit(weights, y_mean - x_mean @ weights, float(alphas[best]), tuple(errors))
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Centred x (n, d) taken apart once for every alpha, with r the smaller of n and d.
+
+    The hat matrix is scores diag(1 / (values + alpha)) scores', the weights back diag(1 / (values + alpha)) onto' y:
+    values (r,), scores (n, r), back (d, r), onto (n, r).
+    """
+
+    values: Tensor
+    scores: Tensor
+    back: Tensor
+    onto: Tensor
+
+
+def decompose(x: Tensor) -> Decomposition:
+    """Return the eigendecomposition of the smaller of x'x and xx', for centred x (n, d)."""
+    n, d = x.shape
     if d <= n:
         values, back = torch.linalg.eigh(x.mT @ x)
         scores = x @ back
-    else:
-        values, vectors = torch.linalg.eigh(x @ x.mT)
-        values = values.clamp_min(0)
-        scores, back = vectors * values.sqrt(), x.mT @ vectors
+        return Decomposition(values.clamp_min(0), scores, back, scores)
+    values, vectors = torch.linalg.eigh(x @ x.mT)
     values = values.clamp_min(0)
-    inner = scores.mT @ y
-    errors = []
-    for alpha in alphas:
-        errors.append(held_out_error(scores, 1 / (values + alpha), inner, y, groups) if len(alphas) > 1 else 0.0)
-    best = min(range(len(alphas)), key=errors.__getitem__)
-    shrink = (1 / (values + alphas[best]))[:, None]
-    if d <= n:
-        weights = back @ (shrink * inner)
-    else:
-        weights = back @ (shrink * (vectors.mT @ y))
-    return RidgeFit(weights, y_mean - x_mean @ weights, float(alphas[best]), tuple(errors))
+    return Decomposition(values, vectors * values.sqrt(), x.mT @ vectors, vectors)
 
 
 def held_out_error(scores: Tensor, shrink: Tensor, inner: Tensor, y: Tensor, groups: Tensor | None) -> float:
@@ -93,8 +107,8 @@ def choose_alpha(
 
     `features_without` takes a mask (n,) of rows to leave out and returns the features (n, d) of all rows from a
     backbone fitted to the others. `fit_ridge` alone would see features that already know the left-out targets, and
-    choose too little shrinkage. y is (n, k), groups (n,); each group is left out once. Raises ValueError as `fit_ridge`
-    does.
+    choose too little shrinkage. y is (n, k), groups (n,); each group is left out once, at the cost of one
+    eigendecomposition. Raises ValueError as `fit_ridge` does.
     """
     y, groups = torch.as_tensor(y).double(), torch.as_tensor(groups)
     errors = torch.zeros(len(alphas), dtype=torch.float64)
@@ -102,9 +116,14 @@ def choose_alpha(
         out = groups == group
         x = torch.as_tensor(features_without(out)).double()
         check(x, y, alphas, groups)
+        check(x[~out], y[~out], alphas, None)
+        x_mean, y_mean = x[~out].mean(0), y[~out].mean(0)
+        split = decompose(x[~out] - x_mean)
+        scores, wanted = (x[out] - x_mean) @ split.back, y[out] - y_mean
+        inner = split.onto.mT @ (y[~out] - y_mean)
         for index, alpha in enumerate(alphas):
-            fit = fit_ridge(x[~out], y[~out], [alpha])
-            errors[index] += (x[out] @ fit.weights + fit.bias - y[out]).square().sum()
+            found = scores @ ((1 / (split.values + alpha))[:, None] * inner)
+            errors[index] += (found - wanted).square().sum()
     errors /= y.numel()
     return float(alphas[int(errors.argmin())]), tuple(errors.tolist())
 

@@ -120,19 +120,6 @@ def fit_observer(
     )
 
 
-def ideal_observer(
-    windows: np.ndarray,
-    config: BrainConfig,
-    gallery: Sequence[Scene],
-    prepare: Prepare,
-    cut: Cut,
-    n_repeats: int = 1,
-    seed: int = 0,
-) -> np.ndarray:
-    """Fit the observer and score windows in one call; see `fit_observer` and `Observer.scores`."""
-    return fit_observer(config, gallery, prepare, cut, seed).scores(windows, n_repeats)
-
-
 def _prepared_responses(
     config: BrainConfig, brain: Brain, prepare: Prepare, cut: Cut, delays_s: np.ndarray
 ) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..covariances import covariances
 from .config import PreprocessingConfig
 
 # the interquartile range of a normal distribution, in standard deviations
@@ -133,7 +134,7 @@ def _mvnn(eeg: Any, labels: np.ndarray | None) -> np.ndarray:
         raise ValueError(f"{len(groups)} labels for {len(eeg)} windows")
     sums = np.zeros((groups.max() + 1, eeg.shape[1], eeg.shape[1]))
     for at in range(0, len(eeg), 256):
-        shrunk = shrunk_covariances(np.asarray(eeg[at : at + 256]))
+        shrunk = covariances(torch.from_numpy(np.asarray(eeg[at : at + 256], dtype=np.float64)), "lwf").numpy()
         if not np.isfinite(shrunk).all():
             raise ValueError("training windows hold samples that are not numbers (NaN)")
         np.add.at(sums, groups[at : at + 256], shrunk)
@@ -141,21 +142,3 @@ def _mvnn(eeg: Any, labels: np.ndarray | None) -> np.ndarray:
     values, vectors = np.linalg.eigh(sigma)
     values = np.maximum(values, values[-1] * 1e-9)
     return np.ascontiguousarray((vectors / np.sqrt(values)) @ vectors.T, dtype=np.float32)
-
-
-def shrunk_covariances(eeg: np.ndarray) -> np.ndarray:
-    """Return each window's covariance over time (n, n_channels, n_channels), shrunk towards a multiple of the identity.
-
-    By how much is Ledoit & Wolf's estimate (2004, Journal of Multivariate Analysis 88:365), one for each window.
-    """
-    eeg = np.asarray(eeg, dtype=np.float64)
-    _, n_channels, n_times = eeg.shape
-    eeg = eeg - eeg.mean(axis=2, keepdims=True)
-    covariance = eeg @ eeg.transpose(0, 2, 1) / n_times
-    mean_variance = np.trace(covariance, axis1=1, axis2=2) / n_channels
-    squared = (covariance**2).sum(axis=(1, 2))
-    distance = squared / n_channels - mean_variance**2
-    noise = (((eeg**2).sum(axis=1) ** 2).mean(axis=1) - squared) / (n_channels * n_times)
-    share = np.divide(np.minimum(noise, distance), distance, out=np.zeros_like(distance), where=distance > 0)
-    target = mean_variance[:, None, None] * np.eye(n_channels)
-    return (1 - share)[:, None, None] * covariance + share[:, None, None] * target

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import comb
-from statistics import NormalDist
 
 import numpy as np
 
@@ -60,22 +59,32 @@ def roc_auc(scores: np.ndarray, truth: np.ndarray) -> float:
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         raise ValueError(f"ROC-AUC needs both classes; got {n_positive} positive and {n_negative} negative trials")
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    middle_rank = np.cumsum(counts) - (counts - 1) / 2
-    u = middle_rank[place][positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(u / (n_positive * n_negative))
+    return float(auc_of_ranks(mean_ranks(scores), positive))
 
 
-def wilson_interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval for k successes in n trials (Wilson 1927); right also near 0 and 1."""
-    if not 0 <= k <= n or n == 0:
-        raise ValueError(f"{k} successes in {n} trials is not a proportion")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, spread = k / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    # rounding must not push 0 of n above 0 or n of n below 1
-    return (0.0 if k == 0 else float(middle - half)), (1.0 if k == n else float(middle + half))
+def mean_ranks(scores: np.ndarray) -> np.ndarray:
+    """Return the rank of each score (n,) or (n, n_columns) in its column, from 1; equal scores share their mean.
+
+    Ranking costs most of a ROC-AUC, and permuted labels leave the ranks as they are.
+    """
+    columns = np.asarray(scores, dtype=np.float64).reshape(len(scores), -1).T
+    ranks = np.empty(columns.shape)
+    for column, rank in zip(columns, ranks, strict=True):
+        rising = np.sort(column)
+        rank[:] = (rising.searchsorted(column, "left") + rising.searchsorted(column, "right") + 1) / 2
+    return ranks.T.reshape(np.shape(scores))
+
+
+def auc_of_ranks(ranks: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the ROC-AUC of each column, of ranks (n, ...) and whether a trial is of its class, bool (n, ...).
+
+    NaN where a column's trials are of one class only. After Mann and Whitney: the sum of the ranks of a class's own
+    trials tells how many of the others they outdo.
+    """
+    n_own = own.sum(axis=0)
+    pairs = n_own * (len(own) - n_own)
+    wins = (ranks * own).sum(axis=0) - n_own * (n_own + 1) / 2
+    return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
 
 
 def bootstrap_interval(

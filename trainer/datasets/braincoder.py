@@ -4,7 +4,6 @@ The table (CSV or JSON list) has id, start, end, caption, and may have participa
 milliseconds since 1970. Format and timing follow yoonhero/Braincoder; nothing of its code is used.
 """
 
-import csv
 import json
 import math
 import re
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from core.formats.contract.text_cells import read_cells
 from core.loading.judgement.dc_offsets import put_back
 from core.loading.load import load_recording
 from core.preprocessing.config import PreprocessingConfig
@@ -219,13 +219,11 @@ def read_table(path: Path, offset_ms: float = 0.0) -> list[Shown]:
     Raises ValueError naming the row for a missing column, a time that is no number or not milliseconds since 1970,
     and an empty id or caption.
     """
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB; that is no table of pictures")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as a table: {error}") from error
+    if path.suffix.lower() == ".json":
+        rows = _json_rows(path)
+    else:
+        table = read_cells(path, MAX_TABLE_BYTES)
+        rows = [dict(zip(table.header, cells, strict=False)) for _, cells in table.rows]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or not rows:
         raise ValueError(f"{path} must be a table (CSV) or a list of objects (JSON) with {', '.join(NEEDED)}")
     shown = []
@@ -246,6 +244,15 @@ def read_table(path: Path, offset_ms: float = 0.0) -> list[Shown]:
             raise ValueError(f"{path}, row {number}: split is {extra['split']!r}; it can be train, val or test")
         shown.append(Shown(number, str(row["id"]), times[0], times[1], str(row["caption"]), **extra))
     return shown
+
+
+def _json_rows(path: Path) -> Any:
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB; that is no table of pictures")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as a table: {error}") from error
 
 
 def preprocessing(source: Path | None, options: BraincoderOptions) -> PreprocessingConfig:

@@ -1,12 +1,12 @@
 """A table of what was shown: rows of a CSV or TSV file become presentations of recordings."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.formats.contract.text_cells import read_cells
 from core.recording import Event, Recording
 
 MAX_BYTES = 64 << 20
@@ -48,28 +48,14 @@ def read_shown_table(path: Path) -> ShownTable:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table (--table)")
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path}: more than {MAX_BYTES >> 20} MiB is no table of what was shown")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start}), so no table") from error
-    lines = text.splitlines()
-    if not lines or not any(line.strip() for line in lines[1:]):
+    table = read_cells(path, MAX_BYTES)
+    if not table.rows:
         raise ValueError(f"{path}: a table needs a line of column names and rows below it")
-    delimiter = max("\t;,", key=lines[0].count)
-    try:
-        read = list(csv.reader(lines, delimiter=delimiter))
-    except csv.Error as error:
-        raise ValueError(f"{path}: cannot be read as a table: {error}") from error
-    header = [name.strip() for name in read[0]]
-    places, unused = _columns(path, header)
+    places, unused = _columns(path, list(table.header))
     rows = []
-    for number, cells in enumerate(read[1:], 2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise ValueError(f"{path}: line {number} has {len(cells)} cells, the header has {len(header)}")
+    for number, cells in table.rows:
+        if len(cells) != len(table.header):
+            raise ValueError(f"{path}: line {number} has {len(cells)} cells, the header has {len(table.header)}")
         row: dict[str, Any] = {name: _blank(cells[place]) for name, place in places.items()}
         if row.get("split", "") not in SPLITS:
             raise ValueError(f"{path}: line {number}: split {row['split']!r}; it can be train, val, test or empty")
@@ -178,8 +164,7 @@ def _columns(path: Path, header: list[str]) -> tuple[dict[str, int], tuple[str, 
 
 
 def _blank(cell: str) -> str:
-    text = cell.strip()
-    return "" if text.lower() in BLANK else text
+    return "" if cell.lower() in BLANK else cell
 
 
 def _onset(table: Path, row: dict[str, Any], sfreq: float) -> float:

@@ -23,8 +23,6 @@ from ..training.run_folder import load_options
 from ..training.splits import split_hash, split_trials, trials_at_use
 from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section
 
-MIN_TEST = 20
-
 
 @dataclass(frozen=True)
 class Evaluated:

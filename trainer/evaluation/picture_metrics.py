@@ -1,7 +1,7 @@
 """How alike two pictures are pixel by pixel, with what the training mean and shuffled pictures would get.
 
 Both measures reward blur and the right overall colour: a grey or average picture does well. Never read them without
-the two baselines of `beside_baselines`.
+what the mean of the training pictures and `shuffled_pairs` get.
 """
 
 from collections.abc import Callable
@@ -70,20 +70,6 @@ def shuffled_pairs(
             partner[place] = rng.permutation(place)
         found.append(metric(decoded, seen[torch.from_numpy(partner)]).mean())
     return torch.stack(found)
-
-
-def beside_baselines(
-    metric: Metric, decoded: Tensor, seen: Tensor, train_mean: Tensor, n_draws: int = 100, seed: int = 0
-) -> dict[str, float]:
-    """Return `value`, `train mean` and `shuffled EEG` of a metric, each the mean over pictures (n, 3, H, W).
-
-    train_mean: (3, H, W), the mean of the training pictures, which a decoder without information draws.
-    """
-    return {
-        "value": float(metric(decoded, seen).mean()),
-        "train mean": float(metric(train_mean.expand_as(seen), seen).mean()),
-        "shuffled EEG": float(shuffled_pairs(metric, decoded, seen, n_draws, seed).mean()),
-    }
 
 
 def _check(decoded: Tensor, seen: Tensor) -> None:

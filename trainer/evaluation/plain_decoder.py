@@ -71,22 +71,19 @@ def decode(features: np.ndarray, label: np.ndarray, train: np.ndarray, test: np.
 def solve_shrunken(centred: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return the covariance's inverse times `wanted` (d, k), for centred rows (n, d).
 
-    The covariance is shrunk towards a multiple of the identity (Ledoit & Wolf, J. Multivariate Anal. 88, 2004). With
-    fewer rows than features only the rows' products are formed.
+    The covariance is shrunk towards a multiple of the identity as far as scikit-learn's Ledoit-Wolf estimate says. Its
+    own `LinearDiscriminantAnalysis` shrinks each class by itself, needs two trials of each, and solves in all features:
+    30 times slower with 2,560 of them. With fewer rows than features only the rows' products are solved here.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
     n, d = centred.shape
-    wide = d > n
-    products = centred @ centred.T if wide else centred.T @ centred
-    scale = np.sum(centred**2) / n / d
-    size = np.sum(products**2) / n**2
-    distance = size - d * scale**2
-    error = np.sum(np.sum(centred**2, axis=1) ** 2) / n**2 - size / n
-    share = 1.0 if distance <= 0 else min(1.0, max(error, 0.0) / distance)
+    scale, share = np.sum(centred**2) / n / d, ledoit_wolf_shrinkage(centred, assume_centered=True)
     # features that never vary must not make it singular
     ridge = share * scale + 1e-6 * max(scale, TINY)
-    if not wide:
-        return np.linalg.solve((1 - share) / n * products + ridge * np.eye(d), wanted)
+    if d <= n:
+        return np.linalg.solve((1 - share) / n * centred.T @ centred + ridge * np.eye(d), wanted)
     if share == 1:
         return wanted / ridge
-    inner = products + n * ridge / (1 - share) * np.eye(n)
+    inner = centred @ centred.T + n * ridge / (1 - share) * np.eye(n)
     return (wanted - centred.T @ np.linalg.solve(inner, centred @ wanted)) / ridge

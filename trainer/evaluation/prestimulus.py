@@ -74,12 +74,13 @@ def _features(windows: np.ndarray, run: np.ndarray) -> np.ndarray:
 def _readouts(features: np.ndarray, fold: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     # For each fold: held-out rows, training rows, and the matrix from training targets to held-out scores. Labels do
     # not enter it, so a permutation is refitted at the cost of one product.
+    from sklearn.linear_model import Ridge
+
     readouts = []
     for number in np.unique(fold):
         held, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         center = features[train].mean(axis=0)
-        x = features[train] - center
-        gram = x.T @ x
-        gram[np.diag_indices(len(gram))] += SHRINKAGE * len(train)
-        readouts.append((held, train, (features[held] - center) @ np.linalg.solve(gram, x.T)))
+        fitted = Ridge(SHRINKAGE * len(train), fit_intercept=False)
+        fitted.fit(features[train] - center, np.eye(len(train)))
+        readouts.append((held, train, fitted.predict(features[held] - center)))
     return readouts

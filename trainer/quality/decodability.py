@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.scoring.scores import p_of
+from core.scoring.scores import auc_of_ranks, mean_ranks, p_of
 
 MIN_TRIALS, MIN_PER_LABEL, MAX_LABELS, MAX_TRIALS = 20, 5, 50, 3000
 N_STRETCHES, N_BINS = 5, 8
@@ -116,14 +116,14 @@ def _figures(
 ) -> Decodability:
     if len(labels) == 2:  # one score for two labels
         scores = (scores[:, 1] - scores[:, 0])[:, None] * np.array([-1.0, 1.0])
-    ranks, own = [_ranks(scores[rows]) for rows in groups], [truth[rows] for rows in groups]
+    ranks, own = [mean_ranks(scores[rows]) for rows in groups], [truth[rows] for rows in groups]
     value, rng = mean_auc(ranks, own), np.random.default_rng(seed)
     permuted = np.array([mean_auc(ranks, [rng.permutation(one) for one in own]) for _ in range(PERMUTATIONS)])
     drawn = []
     for _ in range(DRAWS if len(labels) <= FEW_LABELS else DRAWS // 5):
         picked = [rng.choice(rows, len(rows)) for rows in groups]
         if all(_mixed(truth[rows]) for rows in picked):
-            drawn.append(mean_auc([_ranks(scores[rows]) for rows in picked], [truth[rows] for rows in picked]))
+            drawn.append(mean_auc([mean_ranks(scores[rows]) for rows in picked], [truth[rows] for rows in picked]))
     low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > DRAWS / 10 else (np.nan, np.nan)
     return Decodability(
         value,
@@ -136,22 +136,9 @@ def _figures(
     )
 
 
-def _ranks(scores: np.ndarray) -> np.ndarray:
-    """Return the rank of each score (n, n_labels) in its column, from 1; equal scores share the mean of theirs."""
-    ranks = np.empty_like(scores)
-    for column, rank in zip(scores.T, ranks.T, strict=True):
-        rising = np.sort(column)
-        rank[:] = (rising.searchsorted(column, "left") + rising.searchsorted(column, "right") + 1) / 2
-    return ranks
-
-
 def _auc(ranks: np.ndarray, truth: np.ndarray) -> float:
-    # Mann and Whitney: the sum of the ranks of a label's own trials tells how many of the others they outdo
-    own = truth[:, None] == np.arange(ranks.shape[1])
-    n_own = own.sum(axis=0)
-    told = (n_own > 0) & (n_own < len(truth))
-    wins = (ranks * own).sum(axis=0) - n_own * (n_own + 1) / 2
-    return float((wins[told] / (n_own * (len(truth) - n_own))[told]).mean())
+    each = auc_of_ranks(ranks, truth[:, None] == np.arange(ranks.shape[1]))
+    return float(each[~np.isnan(each)].mean())
 
 
 def _mixed(truth: np.ndarray) -> bool:

@@ -10,7 +10,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +101,6 @@ class TrialStore:
 def open_store(path: str | Path) -> TrialStore:
     """Open a trial store; see `TrialStore`."""
     return TrialStore(path)
-
-
-def select_lazily(trials: Trials, chosen: np.ndarray) -> Trials:
-    """Return the trials where `chosen` (mask or numbers) says so, as `Trials.select`, leaving the windows on disk."""
-    taken = {f.name: getattr(trials, f.name)[chosen] for f in fields(trials) if f.name not in ("eeg", "labels")}
-    eeg = trials.eeg.subset(chosen) if isinstance(trials.eeg, LazyWindows) else trials.eeg[chosen]
-    return replace(trials, eeg=eeg, **taken)
 
 
 def write_store(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 from ...recording import Event
 from .clock import onsets_of
 from .signals import Signals
+from .text_cells import read_cells
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 # where a table has several of these, the first is taken
@@ -31,7 +30,6 @@ LABELS = (
     "marker", "value", "type", "name", "description", "text",
 )  # fmt: skip
 _NOTHING = ("", "n/a", "na", "nan", "none", "null")
-_MOST_BYTES = 256 << 20
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -39,27 +37,14 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
     Raises ValueError where it is too large, no text, or a row has more cells than the header names.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"{path}: more than {_MOST_BYTES >> 20} MiB, which is no table of events")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file, so no table: {error.reason} at byte {error.start}") from error
-    first = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max("\t;,", key=first.count)
-    try:
-        rows = [row for row in csv.reader(StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise ValueError(f"{path}: cannot be read as a table: {error}") from error
-    if not rows:
-        raise ValueError(f"{path}: an empty table")
-    header = [cell.strip().lower() for cell in rows[0]]
-    if wide := next((i for i, row in enumerate(rows) if len(row) > len(header)), None):
-        raise ValueError(f"{path}: row {wide + 1} has {len(rows[wide])} cells where the header names {len(header)}")
-    cells = [[cell.strip() for cell in row] + [""] * (len(header) - len(row)) for row in rows[1:]]
-    if delimiter == ";":  # a decimal comma is why a table is split by semicolons
-        cells = [[_dotted(cell) for cell in row] for row in cells]
-    return [dict(zip(header, row, strict=True)) for row in cells]
+    table = read_cells(path)
+    header = [name.lower() for name in table.header]
+    if wide := next(((line, cells) for line, cells in table.rows if len(cells) > len(header)), None):
+        raise ValueError(f"{path}: row {wide[0]} has {len(wide[1])} cells where the header names {len(header)}")
+    rows = [[*cells, *[""] * (len(header) - len(cells))] for _, cells in table.rows]
+    if table.delimiter == ";":  # a decimal comma is why a table is split by semicolons
+        rows = [[_dotted(cell) for cell in row] for row in rows]
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _dotted(cell: str) -> str:
