@@ -139,6 +139,9 @@ def _prepared(
     """Yield each batch with its prepared items, or with None where another process has appended them meanwhile."""
     ahead: deque[tuple[Sequence[Item], list[Future[Any]]]] = deque()
 
+    def ready_made(item: Item) -> Any:
+        return model.prepare(item.read())
+
     def wanted(batch: Sequence[Item]) -> bool:
         return any(item.key not in store for item in batch)
 
@@ -148,7 +151,7 @@ def _prepared(
                 yield batch, None
                 continue
             if batch is not None:
-                ahead.append((batch, [pool.submit(lambda item: model.prepare(item.read()), item) for item in batch]))
+                ahead.append((batch, [pool.submit(ready_made, item) for item in batch]))
             while ahead and (len(ahead) > 1 or batch is None):
                 ready, futures = ahead.popleft()
                 yield ready, [future.result() for future in futures]
@@ -158,7 +161,8 @@ def _rows(found: Tensor, stored: str, check: Callable[[tuple[int, ...]], object]
     """Return a batch's rows as they are stored, once they have been found to fit."""
     check(tuple(found.shape[1:]))
     rows = found.detach().float().cpu().numpy()
-    small = rows.astype(DTYPES[stored])
+    with np.errstate(over="ignore"):
+        small = rows.astype(DTYPES[stored])
     if stored == "float16" and np.isinf(small).any() and np.isfinite(rows).all():
         raise ValueError(f"features of up to {np.abs(rows).max():g} do not fit float16; store them as float32")
     return small

@@ -74,7 +74,7 @@ def picture_file(images: Path, image_id: str) -> Path:
     """Return the file of an image id; raises FileNotFoundError naming the folder and the id."""
     # ImageNet keeps n02106662_10232.JPEG in a folder n02106662
     places = (images, images / image_id.rpartition("_")[0])
-    named = [place / f"{image_id}{suffix}" for place in places for suffix in ("", *SUFFIXES, ".JPEG", ".JPG")]
+    named = (place / f"{image_id}{suffix}" for place in places for suffix in ("", *SUFFIXES, ".JPEG", ".JPG"))
     for path in named:
         if path.is_file() and path.resolve().is_relative_to(images.resolve()):
             return path

@@ -16,7 +16,6 @@ from core.files import write_atomically
 TENSOR = "rows"
 METADATA_KEY = "sd_eeg_rows"
 DTYPES = {"F16": "<f2", "F32": "<f4"}
-NAMES = {"<f2": "F16", "<f4": "F32"}
 MAX_HEADER_BYTES = 1 << 28
 
 
@@ -47,9 +46,10 @@ def write_shard(
     path = folder / f"{hashlib.sha256(''.join(keys).encode()).hexdigest()[:24]}.safetensors"
     told = json.dumps({"names": list(names), "sha256": list(keys), "about": dict(about)}, allow_nan=False)
     rows = np.ascontiguousarray(rows)
+    code = next(code for code, dtype in DTYPES.items() if rows.dtype == dtype)
     header = {
         "__metadata__": {METADATA_KEY: told},
-        TENSOR: {"dtype": NAMES[rows.dtype.str], "shape": list(rows.shape), "data_offsets": [0, rows.nbytes]},
+        TENSOR: {"dtype": code, "shape": list(rows.shape), "data_offsets": [0, rows.nbytes]},
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .shard import Shard
 
@@ -41,8 +42,8 @@ class StoredRows:
                 row += 1
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
-        rows = np.arange(len(self))[chosen]
-        return self._read(rows.reshape(1))[0] if rows.ndim == 0 else self._read(rows)
+        rows = np.asarray(np.arange(len(self), dtype=np.int64)[chosen], dtype=np.int64)
+        return self._read(rows[None])[0] if rows.ndim == 0 else self._read(rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -53,12 +54,12 @@ class StoredRows:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}  # a worker process maps the files itself
 
-    def _read(self, rows: np.ndarray) -> np.ndarray:
+    def _read(self, rows: NDArray[np.int64]) -> np.ndarray:
         taken = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         shard = np.searchsorted(self._ends, rows, side="right")
         for number in np.unique(shard).tolist():
             here = np.flatnonzero(shard == number)
-            first = self._ends[number] - self._shards[number].shape[0]
+            first = int(self._ends[number]) - self._shards[number].shape[0]
             taken[here] = self._mapped(number)[rows[here] - first]
         return taken
 

@@ -1,6 +1,7 @@
 """What lies before and behind every image encoder: cutting and scaling of pictures, pooling of tokens."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +16,18 @@ def prepare_for(card: ImageEncoder, size: int) -> Callable[[np.ndarray], Tensor]
     from transformers import CLIPImageProcessorPil
 
     shortest = round(size / card.crop_share)
-    processor = CLIPImageProcessorPil(
+    processor: Any = CLIPImageProcessorPil(
         size={"shortest_edge": shortest} if card.resize == "crop" else {"height": size, "width": size},
         crop_size={"height": size, "width": size},
         resample=Image.Resampling[card.interpolation.upper()],
         image_mean=list(card.mean),
         image_std=list(card.std),
     )
-    return lambda picture: processor(picture, return_tensors="pt").pixel_values[0]
+
+    def prepare(picture: np.ndarray) -> Tensor:
+        return processor(picture, return_tensors="pt").pixel_values[0]
+
+    return prepare
 
 
 def pooled(card: ImageEncoder, blocks: Sequence[Tensor], n_before: int, norm: Callable[[Tensor], Tensor]) -> Tensor:
