@@ -21,6 +21,7 @@ from .feature_store import FeatureStore
 from .stored_rows import StoredRows
 
 BATCH = 32
+FORMAT = 1  # of the rows on disk; a later one has folders of its own
 SHARD_BYTES = 1 << 26  # rows held in memory before they are written
 SHARD_SECONDS = 30.0  # as much work as a kill may cost
 SHOWN_FROM = 200  # pictures or texts; fewer need no progress bar
@@ -76,7 +77,7 @@ def kept_rows(
     begins elsewhere and takes what the others have done. Raises ValueError where a value is too large for float16,
     OSError where the disk is full, and what `load` and reading raise.
     """
-    folder = cache / f"{kind}-{hash_of({**numbers, 'stored': stored})[:20]}"
+    folder = cache / f"{kind}-{hash_of({**numbers, 'stored': stored, 'format': FORMAT})[:20]}"
     store = FeatureStore(folder)
     missing = list({item.key: item for item in items if item.key not in store}.values())
     if missing:

@@ -57,7 +57,7 @@ class StoredRows:
     def _read(self, rows: NDArray[np.int64]) -> np.ndarray:
         taken = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         shard = np.searchsorted(self._ends, rows, side="right")
-        for number in np.unique(shard).tolist():
+        for number in map(int, np.unique(shard)):
             here = np.flatnonzero(shard == number)
             first = int(self._ends[number]) - self._shards[number].shape[0]
             taken[here] = self._mapped(number)[rows[here] - first]
