@@ -35,7 +35,8 @@ from trainer.datasets import DATASETS
 from trainer.datasets.n170 import N170Options
 from trainer.reports.run_report import write_report
 from trainer.store.store import write_store
-from trainer.targets.frozen_targets import latent_targets, load_pictures
+from trainer.targets.features.pictures import picture_files
+from trainer.targets.frozen_targets import load_targets
 from trainer.targets.latents import load_autoencoder, to_pictures
 from trainer.targets.target import Target
 
@@ -48,12 +49,11 @@ HEADS = {
 }  # fmt: skip
 
 
-def class_latents(folder: Path, vae: str, size: int) -> tuple[Target, dict[str, int]]:
+def class_latents(folder: Path, vae: str, size: int, cache: Path) -> tuple[Target, dict[str, int]]:
     """Return the mean latent of each class's photographs as targets, and how many there were."""
-    found = {name: load_pictures(folder, f"{name}s") for name in ("face", "house")}
-    latents = [latent_targets(vae, pictures, size).mean(0) for pictures in found.values()]
-    target = Target(torch.stack(latents).flatten(1), tuple(found), tuple(latents[0].shape), "image_id")
-    return target, {name: len(pictures) for name, pictures in found.items()}
+    names = ("face", "house")
+    values, shape = load_targets(SPACE, "", [f"{n}s" for n in names], cache=cache, images=folder, vae=vae, size=size)
+    return Target(values, names, shape, "image_id"), {n: len(picture_files(folder, f"{n}s")) for n in names}
 
 
 def options_of(kind: str) -> TrainOptions:
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    target, n_pictures = class_latents(arguments.pictures, arguments.vae, arguments.size)
+    target, n_pictures = class_latents(arguments.pictures, arguments.vae, arguments.size, arguments.out / "targets")
     dataset, chosen = DATASETS["n170"], N170Options(subject=arguments.subject)
     scores, wide, seconds = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:

@@ -47,7 +47,7 @@ def report(run):
 
 
 def pictures_of(trials):
-    from trainer.targets.frozen_targets import load_picture
+    from trainer.targets.features.pictures import load_picture
 
     stack = np.stack([load_picture(None, name) for name in trials.image_id.tolist()])
     return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
@@ -191,7 +191,7 @@ def test_a_store_of_photographs_is_ablated_with_a_classifier_of_files_and_clip(r
     from tests.test_classifiers import small_clip
     from trainer.evaluation.decoding_report import Evaluated
     from trainer.evaluation.squeezenet import SqueezeNet
-    from trainer.targets.frozen_targets import load_picture
+    from trainer.targets.features.pictures import load_picture
 
     monkeypatch.setattr(Evaluated, "is_phantom", False)
     with pytest.raises(ValueError, match="--model"):

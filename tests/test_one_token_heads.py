@@ -14,7 +14,8 @@ from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.prepare import prepare
 from trainer.store.store import open_store
-from trainer.targets.frozen_targets import load_targets, text_states, within_reach
+from trainer.targets.frozen_targets import load_targets, within_reach
+from trainer.targets.text_states import text_states
 from trainer.train import train
 
 SHAPE = (77, 768)

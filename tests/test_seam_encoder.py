@@ -150,8 +150,8 @@ def test_a_new_architecture_is_fitted_in_closed_form(means, tmp_path):
     assert encoder.confidence
     save_encoder(encoder, tmp_path / "means.safetensors")
     assert torch.equal(load_encoder(tmp_path / "means.safetensors").backbone.center, encoder.backbone.center)
+    changed = train_options(encoder="means", space=("prompts",), contrastive=1)
     with pytest.raises(ValueError, match="'means' is fitted in closed form; use --encoder nice"):
-        changed = train_options(encoder="means", space=("prompts",), contrastive=1)
         fit_encoder(trials, split_trials(trials, changed), CONFIG, {}, changed, tmp_path)
 
 

@@ -116,7 +116,7 @@ def test_pictures_of_several_sizes_need_a_size(folder, tmp_path):
 
 @needs_data
 def test_the_real_taesd_gives_photographs_back_and_latents_in_the_samplers_scale():
-    from trainer.targets.frozen_targets import load_picture
+    from trainer.targets.features.pictures import load_picture
     from trainer.targets.saliency_targets import as_tensor, resized
 
     data = Path(str(DATA))

@@ -38,7 +38,9 @@ def test_sdxl_targets_are_the_pipelines_context_and_pooled_vector(tmp_path):
 
 def test_targets_are_computed_once(sd1, tmp_path, monkeypatch):
     first, _ = load_targets("sd1.text", sd1, CAPTIONS, cache=tmp_path)
-    monkeypatch.setattr("trainer.targets.frozen_targets.text_states", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "trainer.targets.frozen_targets.load_text_encoder", lambda *arguments: pytest.fail("computed again")
+    )
     again, _ = load_targets("sd1.text", sd1, CAPTIONS, cache=tmp_path)
     assert torch.equal(first, again)
 

@@ -14,7 +14,7 @@ from core.preprocessing.trials import Trials
 from ..drawing.two_levels import DENOISE, Levels, decode_levels, picture_size
 from ..evaluation.decoding_report import Evaluated
 from ..evaluation.picture_classifiers import Classifier, clip_embeddings, look_at
-from ..targets.frozen_targets import load_picture
+from ..targets.features.pictures import load_picture
 from ..training.splits import trials_at_use
 from .arms import Arm, draw_arm
 from .options import AblationOptions

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from core.files import write_atomically
 
-from .frozen_targets import SUFFIXES, load_picture
+from .features.pictures import SUFFIXES, load_picture
 
 BATCH = 8
 LONGEST = 30  # tokens

@@ -1,11 +1,17 @@
 """Pictures to latents and back, through the autoencoder of a model, a tiny one, or TAESD's own files."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.conditioning.taesd import is_taesd, load_taesd
+
+from .features.computing import Model
+from .features.pictures import Picture
+from .saliency_targets import as_tensor, resized
 
 WAY = (
     "give --vae (or --clip) TAESD's folder (taesd_encoder.safetensors, taesd_decoder.safetensors), an autoencoder or a "
@@ -41,6 +47,24 @@ def load_autoencoder(where: str):
         except (OSError, ValueError):
             continue
     raise FileNotFoundError(f"no autoencoder at {where!r}; {WAY}")
+
+
+def load_latents(where: str, size: int, device: str) -> Model:
+    """Load what gives the latents (n, 4, h, w) of pictures, stretched to `size` pixels a side; 0 keeps them."""
+    vae = load_autoencoder(where).to(device)
+
+    def encode(pictures: list[Any]) -> Tensor:
+        return to_latents(vae, torch.stack(pictures).to(device))
+
+    return Model(lambda picture: as_tensor(resized(picture, size) if size else picture), encode)
+
+
+def common_size(pictures: Sequence[Picture]) -> tuple[int, int]:
+    """Return the height and width that all pictures have; ValueError where they differ."""
+    sizes = sorted({picture.size() for picture in pictures})
+    if len(sizes) != 1:
+        raise ValueError(f"pictures of {sizes} make no one shape of latents; give --latent-size, for example 256")
+    return sizes[0]
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from core.model.picture_generator import PICTURE_SIZES
 
+from .features.computing import Model
+
 SALIENCY_TARGETS = ("picture", "saliency")
 SPECTRUM_SIZE = 64  # pixels a side at which the spectrum is taken, as Hou & Zhang did
 SMOOTHING = 2.5  # pixels at that size, their Gaussian
@@ -26,6 +28,11 @@ def saliency_target(picture: np.ndarray, size: int, kind: str = "picture") -> Te
         found = spectral_residual(resized(picture, SPECTRUM_SIZE))[..., None].repeat(3, axis=2)
         return as_tensor(resized((found * 255).round().astype(np.uint8), size))
     return as_tensor(resized(picture, size))
+
+
+def load_saliency(size: int, kind: str) -> Model:
+    """Return what gives saliency targets (n, 3, size, size) of pictures; it needs no model."""
+    return Model(lambda picture: saliency_target(picture, size, kind), torch.stack)
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:

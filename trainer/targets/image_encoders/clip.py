@@ -1,0 +1,51 @@
+"""CLIP's picture side (Radford et al., ICML 2021) through transformers: its own vectors, or a block's tokens."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..features.computing import Model
+from ..features.model_files import load_pretrained
+from .card import ImageEncoder, ImageFamily
+from .preparation import pooled, prepare_for
+
+
+def load_clip(card: ImageEncoder, device: str) -> Model:
+    """Load a CLIP vision model with projection; raises FileNotFoundError with the way to the weights."""
+    from transformers import CLIPVisionModelWithProjection
+
+    encoder = load_pretrained(CLIPVisionModelWithProjection, card.source, revision=card.revision).to(device)
+    size = card.size or encoder.config.image_size
+    other_size = size != encoder.config.image_size
+
+    def encode(pixels: list[Any]) -> Tensor:
+        batch = torch.stack(pixels).to(device)
+        if card.pooling == "model":
+            return encoder(batch, interpolate_pos_encoding=other_size).image_embeds
+        found = encoder(batch, output_hidden_states=True, interpolate_pos_encoding=other_size)
+        return pooled(card, found.hidden_states[1:], 1, encoder.vision_model.post_layernorm)
+
+    return Model(prepare_for(card, size), encode)
+
+
+# Vectors after the projection, not normalised, as unCLIP and IP-Adapter take them.
+CLIP = ImageFamily(
+    "clip",
+    load_clip,
+    (
+        ImageEncoder(
+            "clip-l", "clip", "openai/clip-vit-large-patch14", 768, "MIT",
+            revision="32bd64288804d66eefd0ccbe215aa642df71cc41",
+        ),
+        ImageEncoder(
+            "clip-h", "clip", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", 1024, "MIT",
+            revision="1c2b8495b28150b8a4922ee1c8edee224c284c0c",
+        ),
+        ImageEncoder(
+            "clip-g", "clip", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", 1280, "MIT",
+            revision="743c27bd53dfe508a0ade0f50698f99b39d03bec",
+        ),
+    ),
+    named_by_clip=True,
+)  # fmt: skip
