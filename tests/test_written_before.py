@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trainer.config.flags import flag_values, with_flags
 
 from core.loading.load import load_recording
 from core.model.checkpoint import load_encoder
 from core.model.prediction import predict
+from trainer.config.flags import flag_values, with_flags
 from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.store.store import open_store
 from trainer.train import train
