@@ -30,7 +30,7 @@ from core.scoring.scores import roc_auc
 from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
-from trainer.cross_validate import auc_figures, encoders_left_out
+from trainer.cross_validate import auc_figures
 from trainer.datasets import DATASETS
 from trainer.datasets.n170 import N170Options
 from trainer.reports.run_report import write_report
@@ -39,6 +39,7 @@ from trainer.targets.features.pictures import picture_files
 from trainer.targets.frozen_targets import load_targets
 from trainer.targets.latents import load_autoencoder, to_pictures
 from trainer.targets.target import Target
+from trainer.training.folds import encoders_left_out
 
 SPACE = "sd1.latent"
 SHOWN = 6  # trials of each class in the report

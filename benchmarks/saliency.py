@@ -32,11 +32,11 @@ from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluation.picture_metrics import ssim
+from trainer.losses.picture import ssim_loss
 from trainer.prepare import prepare
 from trainer.targets.target import trial_targets
 from trainer.training import contrastive, gan, loop
 from trainer.training import fit as fitting
-from trainer.training.losses import ssim_loss
 from trainer.training.splits import split_trials, trials_at_use
 
 FLIPS = 10_000

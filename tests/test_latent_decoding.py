@@ -14,9 +14,10 @@ from tests.small_trials import CONFIG, class_trials
 from trainer.config.flags import with_flags
 from trainer.config.options import train_options
 from trainer.config.presets import preset_named
-from trainer.cross_validate import auc_figures, encoders_left_out
+from trainer.cross_validate import auc_figures
 from trainer.targets.target import Target
 from trainer.training.fit import fit_encoder
+from trainer.training.folds import encoders_left_out
 
 BENCHMARK = Path(__file__).resolve().parent.parent / "benchmarks" / "latent.py"
 TANGENT = train_options(encoder="tangent", space=("prompts", "sd1.latent"), scaling="none", clip_sd=0.0, average="none",
@@ -51,10 +52,10 @@ def latents():
 
 
 def test_every_trial_is_decoded_once_by_an_encoder_that_never_saw_its_run(trials, latents, monkeypatch):
-    from trainer import cross_validate
+    from trainer.training import folds
 
     asked = []
-    monkeypatch.setattr(cross_validate, "fit_encoder", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(folds, "fit_encoder", lambda *arguments: asked.append(arguments))
     tested = [test for test, _ in encoders_left_out(trials, CONFIG, {"sd1.latent": latents}, TANGENT)]
     assert sorted(np.concatenate(tested).tolist()) == list(range(len(trials)))
     for test, (_, parts, *_) in zip(tested, asked, strict=True):

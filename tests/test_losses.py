@@ -5,7 +5,12 @@ import torch
 from torch.nn import functional as F
 
 from core.model.heads import Head, HeadConfig
-from trainer.training.losses import LOSSES, Objective, info_nce, ssim_loss
+from trainer.losses.infonce import info_nce
+from trainer.losses.loss_input import LossInput
+from trainer.losses.mse import spread_mse
+from trainer.losses.objective import Objective, parse_head_weights
+from trainer.losses.picture import ssim_loss
+from trainer.losses.registry import LOSSES
 
 
 @pytest.fixture
@@ -25,9 +30,9 @@ def test_the_braincoder_loss_is_nine_parts_mse_and_one_part_token_cosine(head):
 
 def test_predicting_the_train_mean_costs_one_in_units_of_the_targets_variance(head):
     target = head.target_mean + torch.randn(8, 6) * head.target_spread @ head.basis
-    objective = Objective("infonce-mse")
     mean = head.target_mean.expand(8, -1)
-    torch.testing.assert_close(objective._part("spread_mse", head, mean, target, torch.arange(8)), torch.tensor(1.0))
+    given = LossInput(mean, target, torch.arange(8), head, torch.tensor(0.07))
+    torch.testing.assert_close(spread_mse(given), torch.tensor(1.0))
 
 
 def test_info_nce_equals_clips_symmetric_cross_entropy():
@@ -93,3 +98,43 @@ def test_a_picture_heads_loss_is_0_for_the_target_and_counts_ssim_by_its_weight(
     torch.testing.assert_close(
         weighted - plain, 2 * ssim_loss(head.unpack(predicted)[0], head.unpack(target)[0]), atol=1e-4, rtol=0
     )
+
+
+def test_every_mixture_is_the_weighted_sum_of_its_parts(head):
+    torch.manual_seed(3)
+    predicted, target, index = torch.randn(5, 77 * 768), torch.randn(5, 77 * 768), torch.arange(5)
+    of = {name: Objective(name)(head, predicted, target, index) for name in LOSSES}
+    torch.testing.assert_close(of["braincoder"], 0.9 * of["mse"] + 0.1 * of["cosine"])
+    torch.testing.assert_close(of["infonce-mse"], 0.5 * of["infonce"] + 0.5 * of["spread-mse"])
+
+
+def test_heads_weights_of_one_are_the_plain_mean_bit_for_bit_and_others_count_beside_each_other():
+    losses = {"sd1.text": torch.tensor(0.1), "saliency": torch.tensor(0.7), "prompts": torch.tensor(1.3)}
+    plain = torch.stack(list(losses.values())).mean()
+    assert torch.equal(Objective("mse").together(losses), plain)
+    assert torch.equal(Objective("mse", head_weights=dict.fromkeys(losses, 1.0)).together(losses), plain)
+    doubled = Objective("mse", head_weights=dict.fromkeys(losses, 2.0)).together(losses)
+    torch.testing.assert_close(doubled, plain)
+    uneven = Objective("mse", head_weights={"saliency": 0.5, "prompts": 0.0}).together(losses)
+    torch.testing.assert_close(uneven, torch.tensor((0.1 + 0.5 * 0.7) / 1.5))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        (["saliency"], "takes SPACE=WEIGHT with a weight of at least 0, not 'saliency'"),
+        (["saliency=-1"], "not 'saliency=-1'"),
+        (["saliency=nan"], "not 'saliency=nan'"),
+        (["saliency=1", "saliency=2"], "names 'saliency' twice"),
+        (["sdxl.text=1"], "there is no head for 'sdxl.text'; there are sd1.text, saliency"),
+        (["saliency=0", "sd1.text=0"], "gives every head 0"),
+    ],
+)
+def test_a_heads_weight_that_cannot_be_says_why(pairs, told):
+    with pytest.raises(ValueError, match=told):
+        parse_head_weights(pairs, ("sd1.text", "saliency"))
+
+
+def test_a_heads_weight_is_read_by_its_space():
+    assert parse_head_weights(["sd1.text=2", "saliency=0.5"], ("sd1.text", "saliency")) == {
+        "sd1.text": 2.0, "saliency": 0.5}  # fmt: skip

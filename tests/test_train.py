@@ -22,11 +22,11 @@ from trainer.config.options import TrainOptions, train_options
 from trainer.config.presets import PRESETS
 from trainer.datasets import DATASETS
 from trainer.datasets.phantom import PhantomOptions
+from trainer.losses.objective import Objective
 from trainer.store.store import open_store, write_store
 from trainer.train import parse_options, train
 from trainer.training.batches import Batches
 from trainer.training.loop import Training, parameter_groups
-from trainer.training.losses import Objective
 from trainer.training.splits import split_hash, split_trials
 from trainer.training.stage_state import learning_rate
 

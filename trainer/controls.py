@@ -26,6 +26,8 @@ from trainer.console import run
 from trainer.evaluation.band_views import band_views
 from trainer.evaluation.decoding_scores import top1
 from trainer.evaluation.plain_decoder import Scored, decode, features_of_trials
+from trainer.protocols.fold import FoldOptions, TooLittle
+from trainer.protocols.registry import Protocol, protocol_named
 from trainer.reports.run_report import append_section
 from trainer.store.store import TrialStore, open_store
 from trainer.training.splits import split_trials
@@ -50,6 +52,12 @@ class ControlOptions:
     """The same in other frequency bands: raw, 5-95, 14-70 and 55-95 Hz."""
     leave_one_subject_out: bool = False
     """Each person decoded by what was fitted to the others."""
+    protocol: tuple[str, ...] = ()
+    """The same for the folds of any protocol: leave-one-run-out, leave-one-subject-out, cross-session,
+    k-fold-by-picture.
+    """
+    n_folds: int = 5
+    """Into how many folds k-fold-by-picture deals the pictures."""
     block_permuted: bool = False
     """Labels shuffled inside recording blocks, and blocks given one another's labels."""
     data: Path | None = None
@@ -175,26 +183,33 @@ def one_class_each(material: Material, block: np.ndarray | None) -> bool:
     return pairs.shape[1] == len(np.unique(block[used]))
 
 
-def subject_rows(material: Material) -> Iterator[dict]:
-    """Yield a row for each person decoded by the others' training trials, after one for all of them together."""
-    trials, people = material.trials, np.unique(material.trials.subject)
-    if len(people) < 2:
-        yield missing_row("leave one subject out", f"impossible here: the store has one person ({people[0]})")
+def fold_rows(material: Material, protocol: Protocol, options: FoldOptions) -> Iterator[dict]:
+    """Yield a row for each fold of a protocol decoded by the others' training trials, after one for all of them
+    together.
+
+    The material's own split stays inside: a fold trains on training trials and tests test trials only. Where the store
+    lacks what the protocol needs, the one row says so.
+    """
+    trials, title = material.trials, protocol.name.replace("-", " ")
+    try:
+        folds = list(protocol.folds(trials, options))
+    except TooLittle as error:
+        yield missing_row(title, f"impossible here: {error.found}")
         return
     block = blocks_of(trials)
     confounded = one_class_each(material, block)
     rows, hits, groups, n_classes, n = [], [], [], [], 0
-    for person in people:
-        train = material.train[trials.subject[material.train] != person]
-        test = material.test[trials.subject[material.test] == person]
+    for fold in folds:
+        train = material.train[np.isin(material.train, np.concatenate([fold.train, fold.val]))]
+        test = material.test[np.isin(material.test, fold.test)]
         test = test[np.isin(trials.label[test], trials.label[train])]
-        if not len(test):
-            rows.append(missing_row(f"  {person}", "no test trials of classes that others saw"))
+        if not len(test) or len(np.unique(trials.label[train])) < 2:
+            rows.append(missing_row(f"  {fold.name}", "no test trials of classes that others saw"))
             continue
         scored = decode(material.features, trials.label, train, test)
         whole = block[test] if confounded and block is not None else None
         note = f"fitted to the others{'' if whole is None else '; blocks count as one'}"
-        rows.append(row_of(f"  {person}", scored, trials.label[test], trials.image_id[test], note, whole))
+        rows.append(row_of(f"  {fold.name}", scored, trials.label[test], trials.image_id[test], note, whole))
         hits.append((scored.labels == trials.label[test]).astype(float))
         groups.append(np.full(len(test), len(groups)))
         n_classes.append(len(scored.classes))
@@ -202,13 +217,13 @@ def subject_rows(material: Material) -> Iterator[dict]:
     if hits:
         low, high = bootstrap_interval(np.concatenate(hits), groups=np.concatenate(groups))
         yield {
-            "control": "leave one subject out",
+            "control": title,
             "accuracy": float(np.concatenate(hits).mean()),
             "interval": [low, high],
             "chance": float(np.mean([1 / count for count in n_classes])),
             "p": None,
             "trials": n,
-            "note": f"{len(hits)} people; whole people are drawn for the interval",
+            "note": f"{len(hits)} {protocol.units}; whole {protocol.units} are drawn for the interval",
         }
     yield from rows
 
@@ -262,13 +277,16 @@ def _exchange(trials: Trials, block: np.ndarray, rng: np.random.Generator) -> np
 
 def controls(options: ControlOptions) -> list[dict]:
     """Make the controls, add them to a run's report and return the rows."""
+    protocols = [protocol_named(name) for name in options.protocol]
     material = load_material(options)
-    all_of_them = not (options.bands or options.leave_one_subject_out or options.block_permuted)
+    all_of_them = not (options.bands or options.leave_one_subject_out or options.protocol or options.block_permuted)
+    if options.leave_one_subject_out or all_of_them:
+        protocols.insert(0, protocol_named("leave-one-subject-out"))
     rows = [plain_row(material)]
     if options.bands or all_of_them:
         rows += band_rows(material, options.source)
-    if options.leave_one_subject_out or all_of_them:
-        rows += subject_rows(material)
+    for protocol in dict.fromkeys(protocols):
+        rows += fold_rows(material, protocol, FoldOptions(n_folds=options.n_folds, seed=options.seed))
     if options.block_permuted or all_of_them:
         rows += block_rows(material, options.seed)
     if (options.of / "report.json").is_file():

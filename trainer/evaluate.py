@@ -26,7 +26,10 @@ from trainer.evaluation.decoding_report import (
     provenance_section,
     write_card_metrics,
 )
+from trainer.evaluation.protocol_report import FOLDS, protocol_section, protocol_table
+from trainer.protocols.registry import protocol_named
 
+GIVEN = "given-split"
 SHOWN = 12  # rows of the report's picture grid
 
 
@@ -38,6 +41,12 @@ class EvaluateOptions:
     """Folder of a finished run."""
     data: Path | None = None
     """Its trial store, where it has moved."""
+    protocol: str = GIVEN
+    """given-split scores the run's own test split; leave-one-run-out, leave-one-subject-out, cross-session and
+    k-fold-by-picture also train anew for each fold and add a table to the report.
+    """
+    n_folds: int = 5
+    """Into how many folds k-fold-by-picture deals the pictures."""
     model: str = ""
     """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom,
     its own by default.
@@ -60,6 +69,7 @@ def evaluate(options: EvaluateOptions) -> dict:
     from trainer.evaluation.leaks import check_leaks
     from trainer.reports.run_report import write_report
 
+    protocol = protocol_named(options.protocol).name
     evaluated = open_run(options.run, options.data)
     scores, sections, found = decoding_report(evaluated)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
@@ -68,6 +78,8 @@ def evaluate(options: EvaluateOptions) -> dict:
     if options.pictures and model and evaluated.is_phantom and drawable:
         drawn_scores, drawn_sections, pictures = picture_report(evaluated, model, options, found)
         scores, sections = scores + drawn_scores, sections + drawn_sections
+    if protocol != GIVEN:
+        sections.append(protocol_section(evaluated, protocol, options.run / "folds" / protocol, options.n_folds))
     write_card_metrics(evaluated, scores)
     report = {
         "title": evaluated.encoder.card.get("name", "EEG encoder"),
@@ -156,6 +168,9 @@ def main() -> None:
     options = tyro.cli(EvaluateOptions, description=__doc__)
     report = evaluate(options)
     print(table(report))
+    for section in report["sections"]:
+        if section["title"].startswith(FOLDS):
+            print(protocol_table(section))
     print(f"report: {(options.run / 'report.html').resolve()}")
 
 

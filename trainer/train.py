@@ -55,10 +55,17 @@ def train(options: TrainOptions) -> Path:
     Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.outputs.out`. Raises
     ValueError and FileNotFoundError for bad input before anything is written.
     """
+    from trainer.losses.batch_transforms import transforms_named
+    from trainer.losses.objective import parse_head_weights
+    from trainer.losses.registry import loss_named
     from trainer.targets.target import trial_targets
     from trainer.training.fit import fit_encoder
     from trainer.training.splits import split_hash, split_trials
 
+    loss_named(options.training.loss)
+    transforms_named(options.training.batch_transforms)
+    spaces = options.targets.space if options.stages.finetune.file is None else None  # else the file's heads
+    parse_head_weights(options.training.loss_weight, spaces)
     store = open_store(options.data.store)
     trials = store.trials()
     parts = split_trials(trials, options)

@@ -16,7 +16,7 @@ from core.preprocessing.trials import Trials
 from ..drawing.two_levels import NONE, Levels, decode_levels, draw_levels, empty_prompt, init_of, text_space
 from ..evaluation.decoding_report import Evaluated
 from ..evaluation.plain_classifier import classify_plainly, label_captions
-from ..training.splits import trials_at_use
+from ..training.splits import trials_at_use, trials_in_training
 from .caption_head import with_captions
 from .options import AblationOptions
 
@@ -86,9 +86,8 @@ def sample_levels(
             found[kind] = own
         elif space != "prompts" and evaluated.options.targets.clip:
             assert space is not None
-            train, val = (
-                trials_at_use(trials, evaluated.parts[part], evaluated.options.data) for part in ("train", "val")
-            )
+            train = trials_in_training(trials, evaluated.parts["train"], evaluated.options.data)
+            val = trials_at_use(trials, evaluated.parts["val"], evaluated.options.data)
             said = dict(zip(trials.image_id.tolist(), captions.tolist(), strict=True))
             cache = evaluated.store.folder / "targets"
             other = with_captions(encoder, space, train, val, said, evaluated.options.targets.clip, cache)

@@ -7,6 +7,8 @@ from typing import Annotated
 from .flags import check_choice, flag
 
 AVERAGING = ("none", "all", "random")
+TEST_AVERAGING = ("same", "none", "all")
+NORMALISING = ("pooled", "session")
 SCALINGS = ("train", "window", "none")
 WHITENINGS = ("none", "mvnn")
 
@@ -29,14 +31,26 @@ class DataOptions:
     """Clip scaled values at this many robust standard deviations; 0 never."""
     whitening: str = "none"
     """none, or mvnn: multivariate noise normalisation fitted on the training split."""
+    normalise: str = "pooled"
+    """Scaling and whitening are fitted to all training trials together (pooled), or to those of each session (session);
+    sessions that training has not seen take the pooled ones.
+    """
     average: str = "all"
     """Repeats of a picture in training: none, all (one averaged trial a picture), or random (a random subset each
     epoch).
     """
+    test_average: str = "same"
+    """Repeats of a picture where it is validated, tested and decoded: same (as --average has them), none or all."""
 
     def __post_init__(self) -> None:
         check_choice("--average", self.average, AVERAGING)
+        check_choice("--test-average", self.test_average, TEST_AVERAGING)
+        check_choice("--normalise", self.normalise, NORMALISING)
         check_choice("--scaling", self.scaling, SCALINGS)
         check_choice("--whitening", self.whitening, WHITENINGS)
         if not 0 <= self.val_share < 1:
             raise ValueError(f"--val-share lies in [0, 1), not {self.val_share}")
+        if self.normalise == "session" and self.scaling != "train" and self.whitening == "none":
+            raise ValueError(
+                "--normalise session has nothing to fit for each session: add --scaling train or --whitening mvnn"
+            )

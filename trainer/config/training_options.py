@@ -17,6 +17,12 @@ class TrainingOptions:
     """mse, cosine, braincoder (0.9 MSE + 0.1 cosine), infonce, or infonce-mse; a prompts head always uses
     cross-entropy.
     """
+    loss_weight: tuple[str, ...] = ()
+    """What heads' losses count beside each other, as space=weight (--loss-weight sd1.text=1 saliency=0.5); 1 where not
+    named.
+    """
+    batch_transforms: tuple[str, ...] = ()
+    """What is done to training batches, in this order: mixup (rows mixed with one another, targets too)."""
     alphas: tuple[float, float, float] = (0.1, 0.05, 1.0)
     """Weights of a saliency head's losses: adversarial, mode seeking, 1 - SSIM (the last also before the GAN stage)."""
     temperature: float = 0.07

@@ -16,7 +16,7 @@ from core.fitting.ridge import fit_ridge
 from core.model.prediction import encode_ready, tokens_of
 from core.preprocessing.trials import Trials
 
-from ..training.splits import trials_at_use
+from ..training.splits import trials_at_use, trials_in_training
 from .decoding_report import Evaluated
 
 N_BINS = 32
@@ -42,7 +42,8 @@ def classify_plainly(evaluated: Evaluated, test: Trials) -> tuple[np.ndarray, st
     (the EEG where there are none), fitted on the run's training trials.
     """
     options, encoder, trials = evaluated.options.data, evaluated.encoder, evaluated.trials
-    train, val = (trials_at_use(trials, evaluated.parts[part], options) for part in ("train", "val"))
+    train = trials_in_training(trials, evaluated.parts["train"], options)
+    val = trials_at_use(trials, evaluated.parts["val"], options)
     n_bins = min(N_BINS, encoder.preprocessing.n_times)
     readers: dict[str, Callable[[np.ndarray], Tensor]] = {
         "EEG": lambda eeg: adaptive_avg_pool1d(encode_ready(encoder, eeg), n_bins).flatten(1),

@@ -19,7 +19,7 @@ from core.preprocessing.trials import Trials
 from ..config.options import TrainOptions
 from ..targets.target import Target
 from .build import build_for
-from .splits import trials_at_use
+from .splits import trials_at_use, trials_in_training
 
 N_FOLDS = 5
 
@@ -45,11 +45,11 @@ def fit_encoder(
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
     if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
-        train = trials_at_use(trials, parts["train"], options.data)
+        train = trials_in_training(trials, parts["train"], options.data)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
         closed_form = False
     if closed_form:
-        train = trials_at_use(trials, parts["train"], options.data)
+        train = trials_in_training(trials, parts["train"], options.data)
         _closed_form(encoder, train, targets)
         if not len(parts["val"]):
             _calibrate_by_folds(encoder, train, stored, targets, options)

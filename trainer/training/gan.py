@@ -21,9 +21,9 @@ from core.model.prediction import tokens_of
 from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
+from ..losses.picture import ssim_loss
 from ..targets.target import Target
 from .batches import Batches
-from .losses import ssim_loss
 from .splits import trials_at_use
 from .stage_state import Progress, copied, load_state, save_state, write_history
 

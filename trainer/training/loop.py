@@ -15,9 +15,10 @@ from core.model.prediction import encode_ready
 from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
+from ..losses.batch_transforms import Batch, transformed, transforms_named
+from ..losses.objective import Objective, parse_head_weights
 from ..targets.target import Target
 from .batches import Batches
-from .losses import Objective
 from .splits import trials_at_use
 from .stage_state import Progress, copied, learning_rate, load_state, save_state, write_history
 
@@ -35,13 +36,14 @@ class Training(nn.Module):
         self.objective = objective
 
     def forward(self, eeg: Tensor, targets: dict[str, Tensor], index: dict[str, Tensor]) -> Tensor:
-        """Return the mean of the heads' losses for normalised eeg (batch, channels, times)."""
+        """Return the heads' losses for normalised eeg (batch, channels, times), meaned by the objective's weights."""
         outputs = self.encoder(eeg)
-        losses = [
-            self.objective(self.encoder.head(space), outputs[space].float(), targets[space], index[space])
-            for space in outputs
-        ]
-        return torch.stack(losses).mean()
+        return self.objective.together(
+            {
+                space: self.objective(self.encoder.head(space), outputs[space].float(), targets[space], index[space])
+                for space in outputs
+            }
+        )
 
 
 def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
@@ -89,7 +91,9 @@ def train_loop(
         project_dir=str(out),
     )
     accelerator.init_trackers("logs")
-    training = Training(encoder, Objective(settings.loss, settings.temperature, settings.alphas[2]))
+    transforms = transforms_named(settings.batch_transforms)
+    head_weights = parse_head_weights(settings.loss_weight, encoder.spaces)
+    training = Training(encoder, Objective(settings.loss, settings.temperature, settings.alphas[2], head_weights))
     optimiser = torch.optim.AdamW(parameter_groups(training, options), lr=settings.lr, betas=settings.betas)
     progress, kept = Progress(), {"training": training, "optimiser": optimiser}
     if options.outputs.resume and (out / STATE).is_file():
@@ -113,6 +117,7 @@ def train_loop(
             break
         torch.manual_seed((settings.seed * 1_000_003 + epoch) * 97 + rank)
         model.train()
+        training.objective.epoch = epoch
         if frozen:
             training.encoder.backbone.eval()  # frozen means its batch-norm statistics too
         total = 0.0
@@ -122,7 +127,9 @@ def train_loop(
                 group["lr"] = group["base_lr"] * learning_rate(step, steps, settings)
             with accelerator.accumulate(model):
                 wanted, index = batch_targets(encoder, trials, target_rows, targets, chosen, accelerator.device)
-                loss = model(eeg.to(accelerator.device), wanted, index)
+                drawn = Batch(eeg.to(accelerator.device), wanted, index, n_classes_of(encoder))
+                drawn = transformed(drawn, transforms, (settings.seed, epoch, number, rank))
+                loss = model(drawn.eeg, drawn.targets, drawn.index)
                 accelerator.backward(loss)
                 if settings.max_norm and accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(model.parameters(), settings.max_norm)
@@ -169,6 +176,15 @@ def batch_targets(
         wanted[space] = (targets[space].values[number] if space in targets else number).to(device)
         index[space] = number.to(device)
     return wanted, index
+
+
+def n_classes_of(encoder: EegEncoder) -> dict[str, int]:
+    """Return of how many classes each `prompts` head chooses, by space."""
+    return {
+        space: len(encoder.head(space).config.prompts)
+        for space in encoder.spaces
+        if encoder.head(space).config.kind == "prompts"
+    }
 
 
 @torch.no_grad()

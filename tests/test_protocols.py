@@ -1,0 +1,148 @@
+"""Protocols: folds are disjoint and cover, keep apart what they promise to, and say what they need."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.preprocessing.trials import Trials, build_trials
+from trainer.protocols.fold import FoldOptions, TooLittle
+from trainer.protocols.registry import PROTOCOLS, protocol_named
+
+COLUMN = {"leave-one-run-out": "run", "leave-one-subject-out": "subject", "k-fold-by-picture": "image_id"}
+
+
+def trials_of(rows, **same) -> Trials:
+    eeg = np.zeros((len(rows), 1, 2), dtype=np.float32)
+    return build_trials(eeg, [{"label": "a", "onset": float(i), **same, **row} for i, row in enumerate(rows)])
+
+
+@st.composite
+def stores(draw):
+    """Trials in any order of a few people, sessions, runs and pictures, each picture of one class."""
+    n_people, n_sessions, n_runs, n_pictures = (draw(st.integers(2, most)) for most in (3, 3, 4, 12))
+    n_classes = draw(st.integers(1, 3))
+    n = draw(st.integers(10, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    rows = []
+    for _ in range(n):
+        picture = int(rng.integers(n_pictures))
+        rows.append(
+            {
+                "label": f"class {picture % n_classes}",
+                "image_id": f"picture {picture}",
+                "subject": f"p{rng.integers(n_people)}",
+                "session": f"day {rng.integers(n_sessions)}",
+                "run": f"run {rng.integers(n_runs)}",
+                "split": str(rng.choice(["train", "val", "test"])),
+            }
+        )
+    return trials_of(rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(stores(), st.sampled_from(sorted(PROTOCOLS)), st.sampled_from([0.0, 0.2]), st.integers(2, 5), st.integers(0, 9))
+def test_folds_are_disjoint_and_cover_and_follow_from_the_seed(trials, name, val_share, n_folds, seed):
+    options = FoldOptions(val_share=val_share, n_folds=n_folds, seed=seed)
+    try:
+        folds = list(protocol_named(name).folds(trials, options))
+    except (TooLittle, ValueError) as error:
+        assert "need" in str(error) or "no trials are left" in str(error)
+        return
+    assert len({fold.name for fold in folds}) == len(folds)
+    for fold in folds:
+        everyone = np.concatenate([fold.train, fold.val, fold.test])
+        assert sorted(everyone.tolist()) == list(range(len(trials)))
+        assert len(fold.test)
+    if name != "given-split":
+        assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(len(trials)))
+    again = list(protocol_named(name).folds(trials, options))
+    for one, other in zip(folds, again, strict=True):
+        assert all(np.array_equal(one.parts[part], other.parts[part]) for part in one.parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(stores(), st.sampled_from(sorted(COLUMN)), st.integers(2, 5), st.integers(0, 9))
+def test_what_a_protocol_keeps_apart_never_stands_on_both_sides(trials, name, n_folds, seed):
+    values = getattr(trials, COLUMN[name])
+    try:
+        folds = list(PROTOCOLS[name].folds(trials, FoldOptions(val_share=0.2, n_folds=n_folds, seed=seed)))
+    except TooLittle:
+        return
+    for fold in folds:
+        known = set(values[np.concatenate([fold.train, fold.val])])
+        assert not known & set(values[fold.test])
+        if name == "k-fold-by-picture":
+            assert not set(values[fold.train]) & set(values[fold.val])
+
+
+def test_cross_session_tests_each_session_of_each_person_by_all_others():
+    trials = trials_of([{"subject": who, "session": day} for who in "ab" for day in ("1", "2") for _ in range(3)])
+    folds = list(PROTOCOLS["cross-session"].folds(trials, FoldOptions()))
+    assert [fold.name for fold in folds] == ["a 1", "a 2", "b 1", "b 2"]
+    assert folds[1].test.tolist() == [3, 4, 5]
+    assert folds[1].train.tolist() == [0, 1, 2, 6, 7, 8, 9, 10, 11]
+    of_one = list(PROTOCOLS["cross-session"].folds(trials, FoldOptions(only_subject="b")))
+    assert [fold.name for fold in of_one] == ["1", "2"]
+    assert of_one[0].train.tolist() == [9, 10, 11]
+
+
+def test_k_fold_deals_each_classes_pictures_evenly():
+    rows = [{"label": f"c{c}", "image_id": f"{c}-{p}"} for c in range(3) for p in range(8) for _ in range(2)]
+    trials = trials_of(rows)
+    for fold in PROTOCOLS["k-fold-by-picture"].folds(trials, FoldOptions(n_folds=4)):
+        assert np.bincount(trials.label[fold.test]).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("leave-one-run-out", r"leave-one-run-out needs at least two runs; the store has one run \(1\)"),
+        ("leave-one-subject-out", r"leave-one-subject-out needs at least two people; the store has one person \(p\)"),
+        ("cross-session", r"cross-session needs at least two sessions of each person; person p has one \(no name\)"),
+        ("k-fold-by-picture", r"needs at least 5 different pictures \(--n-folds\); there are 1"),
+        ("given-split", r"given-split needs test trials: a store with a test split, or --test-run RUN; there are none"),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 6])
+def test_one_trial_one_run_one_person_say_what_the_protocol_needs(name, told, n):
+    trials = trials_of([{"run": "1", "subject": "p"}] * n)
+    with pytest.raises(TooLittle, match=told):
+        list(PROTOCOLS[name].folds(trials, FoldOptions()))
+
+
+def test_no_trials_at_all_say_what_the_protocol_needs():
+    empty = trials_of([{"run": "1"}]).select(np.zeros(1, dtype=bool))
+    for name in PROTOCOLS:
+        with pytest.raises(ValueError, match="needs|no trials are left"):
+            list(PROTOCOLS[name].folds(empty, FoldOptions()))
+
+
+def test_a_person_who_was_there_once_makes_cross_session_another_question():
+    trials = trials_of([{"subject": "a", "session": "1"}, {"subject": "a", "session": "2"}, {"subject": "b"}])
+    with pytest.raises(TooLittle, match="person b has one"):
+        list(PROTOCOLS["cross-session"].folds(trials, FoldOptions()))
+
+
+def test_validation_that_would_leave_no_picture_to_train_on_is_refused():
+    trials = trials_of([{"image_id": str(i)} for i in range(2)])
+    with pytest.raises(TooLittle, match=r"pictures to train on beside those that validate \(--val-share 0\)"):
+        list(PROTOCOLS["k-fold-by-picture"].folds(trials, FoldOptions(val_share=0.5, n_folds=2)))
+
+
+def test_an_unknown_protocol_lists_the_known_ones():
+    with pytest.raises(ValueError, match=f"no protocol 'bootstrap'; known: {', '.join(PROTOCOLS)}"):
+        protocol_named("bootstrap")
+
+
+def test_the_given_split_is_the_stores_own_or_one_run():
+    trials = trials_of(
+        [{"run": str(i % 3), "split": s} for i, s in enumerate(["train", "train", "val", "test", "test"])]
+    )
+    (fold,) = PROTOCOLS["given-split"].folds(trials, FoldOptions())
+    assert [part.tolist() for part in fold.parts.values()] == [[0, 1], [2], [3, 4]]
+    blank = replace(trials, split=np.full(5, ""))
+    (fold,) = PROTOCOLS["given-split"].folds(blank, FoldOptions(test_run="1"))
+    assert fold.test.tolist() == [1, 4]

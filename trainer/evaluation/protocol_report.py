@@ -1,0 +1,90 @@
+"""A run's training repeated for each fold of a protocol, each fold scored by what never saw it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from core.model.prediction import predict
+from core.scoring.scores import bootstrap_interval
+
+from ..protocols.registry import protocol_named
+from ..training.folds import fitted_folds
+from ..training.splits import trials_at_use
+from .decoding_report import Evaluated, decoding_report
+
+FOLDS = "Folds: "  # how the section's title begins
+
+
+def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: int = 5) -> dict:
+    """Return a section for the report: the scores of every fold, after their means over the folds.
+
+    Each fold's encoder is trained from nothing with the run's own options. out: a folder for the folds' training.
+    Raises ValueError for an unknown protocol or where the store lacks what it needs.
+    """
+    row, trials, options = protocol_named(protocol), evaluated.trials, evaluated.options
+    found: list[dict] = []
+    for fold, encoder in fitted_folds(
+        trials, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds
+    ):
+        test = trials_at_use(trials, fold.test, options)
+        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=predict(encoder, test.eeg))
+        found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
+    return {
+        "title": FOLDS + protocol,
+        "text": (
+            f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. The mean's "
+            f"interval draws whole {row.units}."
+        ),
+        "table": [*_means(found, row.units), *found],
+    }
+
+
+def _row(fold: str, entry: dict) -> dict:
+    return {
+        "fold": fold,
+        "score": entry["name"],
+        "value": entry["value"],
+        "interval": entry["interval"],
+        "chance": entry["chance"],
+        "shuffled EEG": entry["baselines"]["shuffled EEG"],
+        "p": entry["p_value"],
+        "n": entry["n"],
+    }
+
+
+def _means(rows: list[dict], units: str) -> list[dict]:
+    """Return a row for each score that stands in several folds; one whose gallery differs has another name."""
+    means = []
+    for score in dict.fromkeys(row["score"] for row in rows):
+        of = [row for row in rows if row["score"] == score]
+        if len(of) < 2:
+            continue
+        value, chance, shuffled = (float(np.mean([row[k] for row in of])) for k in ("value", "chance", "shuffled EEG"))
+        low, high = bootstrap_interval(np.array([row["value"] for row in of]))
+        means.append(
+            {
+                "fold": f"mean of {len(of)} {units}",
+                "score": score,
+                "value": value,
+                "interval": [low, high],
+                "chance": chance,
+                "shuffled EEG": shuffled,
+                "p": None,
+                "n": sum(row["n"] for row in of),
+            }
+        )
+    return means
+
+
+def protocol_table(section: dict) -> str:
+    """Return a section's rows as lines of text."""
+    lines = [section["title"]]
+    for row in section["table"]:
+        low, high = row["interval"]
+        p = "" if row["p"] is None else f", p = {row['p']:.3g}"
+        lines.append(
+            f"{row['fold']:24} {row['score']:24} {row['value']:7.3f}  {low:.3f} to {high:.3f}, chance "
+            f"{row['chance']:.3f}, shuffled EEG {row['shuffled EEG']:.3f}{p}, n = {row['n']}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Losses: what a head's output costs, one a file over a `LossInput`, registered by name; and batch transforms."""

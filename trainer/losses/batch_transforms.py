@@ -1,0 +1,78 @@
+"""Batch transforms: what is done to a training batch after it has been drawn, such as mixing its rows.
+
+A transform is one function and one row here. It takes a `Batch` and a generator of its own, which follows from the
+seed, the epoch and the batch's number alone, so that a resumed run repeats it; it must draw from nothing else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.registry import registry
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a step trains on, less the network.
+
+    eeg: (batch, channels, times), normalised. targets: for each space (batch, n_values), or for `prompts` class numbers
+    (batch,) or shares of the classes (batch, n_prompts). index: for each space (batch,), the number of each row's
+    target, equal for equal targets. n_classes: for each `prompts` space, of how many.
+    """
+
+    eeg: Tensor
+    targets: dict[str, Tensor]
+    index: dict[str, Tensor]
+    n_classes: dict[str, int]
+
+
+BatchTransform = Callable[[Batch, np.random.Generator], Batch]
+TRANSFORM_SEED = 37  # beside those of the batches' order and of the splits
+MIXUP_ALPHA = 0.2  # of the Beta distribution; the paper's ImageNet runs use 0.1 to 0.4
+
+
+def mixup(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Return a batch whose rows are mixed with those of another order, eeg and targets by the same share (Zhang et al.,
+    "mixup: Beyond Empirical Risk Minimization", ICLR 2018).
+
+    One share a batch, drawn from Beta(0.2, 0.2). Class numbers become shares of the classes. A row of two different
+    targets has a number of its own afterwards, for it shares its target with no other.
+    """
+    n = len(batch.eeg)
+    share = float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA))
+    order = torch.from_numpy(rng.permutation(n)).to(batch.eeg.device)
+
+    def mixed(rows: Tensor) -> Tensor:
+        return share * rows + (1 - share) * rows[order]
+
+    targets, index = {}, {}
+    for space, target in batch.targets.items():
+        shares = F.one_hot(target, batch.n_classes[space]).float() if space in batch.n_classes else target
+        number = batch.index[space]
+        own = -1 - torch.arange(n, device=number.device)
+        targets[space], index[space] = mixed(shares), torch.where(number == number[order], number, own)
+    return Batch(mixed(batch.eeg), targets, index, batch.n_classes)
+
+
+BATCH_TRANSFORMS: dict[str, BatchTransform] = registry(("mixup", mixup))
+
+
+def transforms_named(names: Sequence[str]) -> list[BatchTransform]:
+    """Return batch transforms in the order named; an unknown name raises ValueError listing the known ones."""
+    if unknown := [name for name in names if name not in BATCH_TRANSFORMS]:
+        raise ValueError(f"no batch transform {unknown[0]!r}; known: {', '.join(BATCH_TRANSFORMS)}")
+    return [BATCH_TRANSFORMS[name] for name in names]
+
+
+def transformed(batch: Batch, transforms: Sequence[BatchTransform], seed: Sequence[int]) -> Batch:
+    """Return a batch after the transforms, in their order.
+
+    seed: whole numbers of at least 0 that tell this batch from every other one of the run.
+    """
+    for place, transform in enumerate(transforms):
+        batch = transform(batch, np.random.default_rng([*seed, place, TRANSFORM_SEED]))
+    return batch

@@ -1,0 +1,96 @@
+"""Fold: who trains, validates and tests; what every protocol is told; how trials are held out for validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.preprocessing.trials import Trials
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One fold by name: numbers of trials (n,) that train, validate (perhaps none) and test; no trial is in two."""
+
+    name: str
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the numbers of trials under `train`, `val` and `test`."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+@dataclass(frozen=True)
+class FoldOptions:
+    """What protocols are told.
+
+    only_subject: take this person's trials only. test_run: what the given split tests, where the store prescribes
+    none. val_share: share of the training pictures held out for validation. n_folds: for protocols that deal out
+    pictures. seed: of what is drawn.
+    """
+
+    only_subject: str = ""
+    test_run: str = ""
+    val_share: float = 0.0
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_folds < 2:
+            raise ValueError(f"--n-folds must be at least 2, not {self.n_folds}")
+
+
+class TooLittle(ValueError):  # noqa: N818 (what the data are, not a fault of the program)
+    """A store lacks what a protocol needs; `found` says what there is, without the protocol's name."""
+
+    def __init__(self, protocol: str, needs: str, found: str):
+        super().__init__(f"{protocol} needs {needs}; {found}")
+        self.found = found
+
+
+def trials_of(trials: Trials, options: FoldOptions) -> np.ndarray:
+    """Return the numbers of all trials (n,), or of one person's; raises ValueError where there are none of them."""
+    chosen = np.arange(len(trials))
+    if not len(chosen):
+        raise ValueError("every protocol needs trials; the store has none")
+    if options.only_subject:
+        chosen = chosen[trials.subject == options.only_subject]
+        if not len(chosen):
+            raise ValueError(
+                f"no trials of subject {options.only_subject!r}; the store has {sorted(set(trials.subject.tolist()))}"
+            )
+    return chosen
+
+
+def fold_of(name: str, trials: Trials, chosen: np.ndarray, is_test: np.ndarray, options: FoldOptions) -> Fold:
+    """Return the fold that tests the chosen trials (n,) where `is_test` (n,) says so and trains on the others, less
+    what validates.
+    """
+    train, val = hold_out(trials, chosen[~is_test], options)
+    return Fold(name, train, val, chosen[is_test])
+
+
+def hold_out(trials: Trials, train: np.ndarray, options: FoldOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Return training trials (n,) without those held out for validation, and these: `val_share` of the pictures with
+    all their repeats, drawn from the seed.
+    """
+    if not options.val_share:
+        return train, train[:0]
+    pictures = trials.image_id[train]
+    rng = np.random.default_rng([options.seed, 11])
+    distinct = np.unique(pictures)
+    if len(distinct) <= 2 * len(trials.labels):
+        # Few pictures shown often (or pictures unknown): hold out trials, since no picture can be spared.
+        is_val = rng.random(len(train)) < options.val_share
+    else:
+        n_val = max(1, round(options.val_share * len(distinct)))
+        is_val = np.isin(pictures, rng.permutation(distinct)[:n_val])
+    return train[~is_val], train[is_val]
+
+
+def names(values: np.ndarray, most: int = 4) -> str:
+    """Return the distinct values as a few words for a message."""
+    found = [str(value) or "no name" for value in np.unique(values).tolist()]
+    return ", ".join(found[:most]) + (f" and {len(found) - most} more" if len(found) > most else "")
