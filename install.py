@@ -161,8 +161,8 @@ def app(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Make the environment with the test extras and run pytest in the repository's root."""
-    return make_venv("test") or run_in_venv(["-m", "pytest", *arguments])
+    """Make the environment with the test extras and run pytest in the repository's root; all of it on every core."""
+    return make_venv("test") or run_in_venv(["-m", "pytest", *(arguments or ["-n", "auto", "--dist", "loadfile"])])
 
 
 def venv_python() -> Path:
