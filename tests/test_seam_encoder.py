@@ -10,6 +10,7 @@ import torch
 
 from core.encoders import ENCODERS, BuildContext, Encoder, build_encoder, config_for
 from core.encoders.registry import by_gradient_descent, in_closed_form
+from core.fitting.personal_encoder import ARCHITECTURES
 from core.model.build_context import context_of
 from core.model.checkpoint import EegEncoder, load_encoder, save_encoder
 from core.model.heads import HeadConfig
@@ -17,6 +18,7 @@ from core.model.spectrogram import SpectrogramConfig
 from core.preprocessing.normaliser import Normaliser
 from core.registry import by_name
 from tests.small_trials import CONFIG, class_trials
+from trainer.config.flags import with_flags
 from trainer.config.options import train_options
 from trainer.training.fit import fit_encoder
 from trainer.training.splits import split_trials
@@ -147,10 +149,9 @@ def test_a_new_architecture_is_fitted_in_closed_form(means, tmp_path):
     options = train_options(encoder="means", space=("prompts",), val_share=0.0)
     encoder = fit_encoder(trials, split_trials(trials, options), CONFIG, {}, options)
     assert encoder.backbone.center.abs().sum() > 0
-    assert encoder.confidence
     save_encoder(encoder, tmp_path / "means.safetensors")
     assert torch.equal(load_encoder(tmp_path / "means.safetensors").backbone.center, encoder.backbone.center)
-    changed = train_options(encoder="means", space=("prompts",), contrastive=1)
+    changed = with_flags(options, contrastive=1)
     with pytest.raises(ValueError, match="'means' is fitted in closed form; use --encoder nice"):
         fit_encoder(trials, split_trials(trials, changed), CONFIG, {}, changed, tmp_path)
 
@@ -175,6 +176,7 @@ def test_every_row_goes_by_its_own_name_and_is_trained_in_one_way():
     assert all(name == row.name for name, row in ENCODERS.items())
     assert set(in_closed_form()) == {"linear", "tangent"}
     assert not set(in_closed_form()) & set(by_gradient_descent())
+    assert ARCHITECTURES == ("tangent", "linear")
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -183,8 +185,8 @@ def test_a_config_takes_its_sizes_from_the_context_alone(name):
     context = context_of(CONFIG, picture, ("a",), 3)
     settings = {"kernel": 5, "pool": 5} if name == "nice" else {}
     encoder = build_encoder(name, config_for(name, context, {**settings, "n_channels": 3} if not picture else {}))
-    shape = (2, context.n_channels, context.n_times) if picture is None else (2, *context.picture)
-    tokens, own = (encoder.eval()(torch.rand(shape), subject) for subject in (None, torch.tensor([0, 0])))
+    given = torch.rand((2, context.n_channels, context.n_times) if picture is None else (2, *context.picture))
+    tokens, own = (encoder.eval()(given, subject) for subject in (None, torch.tensor([0, 0])))
     assert tokens.shape == (2, encoder.n_tokens, encoder.width)
     assert torch.equal(tokens, own)
 

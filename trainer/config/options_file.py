@@ -88,10 +88,12 @@ def read_options(kind: type[Options], path: Path) -> Options:
     except ValueError as error:
         raise ValueError(f"{path} holds no JSON: {error}") from error
     try:
-        if not isinstance(values, dict) or any(isinstance(values.get(name), dict) for name in group_fields(kind)):
+        if not isinstance(values, dict):
             return from_json(kind, values, "options")
-        flags = flags_of(kind)
         found = {str(name): value for name, value in cast(dict[Any, Any], values).items()}
+        if any(isinstance(found.get(name), dict) for name in group_fields(kind)):
+            return from_json(kind, found, "options")
+        flags = flags_of(kind)
         _refuse_unknown(found, flags, "options")
         return with_flags(kind(), **{n: from_json(flags[n].kind, value, n) for n, value in found.items()})
     except ValueError as error:

@@ -7,6 +7,7 @@ other amplitudes look alike to it.
 
 import math
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -92,9 +93,9 @@ def build_masked(trials: Trials, train: np.ndarray, stored: PreprocessingConfig,
         raise ValueError("masked pre-training needs scaled channels: use --scaling train or window")
     config = preprocessing_of(stored, options.data)
     torch.manual_seed(options.training.seed)
-    backbone = build_encoder(
-        options.encoder.name, backbone_config(options.encoder, training_context(trials, train, config))
-    )
+    context = training_context(trials, train, config)
+    made = build_encoder(options.encoder.name, backbone_config(options.encoder, context))
+    backbone = cast(PatchTransformer, made)  # what a row with `patches` makes has its methods
     if backbone.n_tokens < 2:
         raise ValueError(f"a window of {config.n_times} samples is one patch; take a smaller one (--set patch=8)")
     return MaskedModel(backbone, config, fit_training_normaliser(trials, train, config, options.training.seed))
