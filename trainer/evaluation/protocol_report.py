@@ -27,14 +27,14 @@ def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: in
     for fold, encoder in fitted_folds(
         trials, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds
     ):
-        test = trials_at_use(trials, fold.test, options)
+        test = trials_at_use(trials, fold.test, options.data)
         part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=predict(encoder, test.eeg))
         found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
     return {
         "title": FOLDS + protocol,
         "text": (
-            f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. The mean's "
-            f"interval draws whole {row.units}."
+            f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. "
+            f"The mean's interval draws whole {row.units}."
         ),
         "table": [*_means(found, row.units), *found],
     }
