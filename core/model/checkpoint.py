@@ -105,6 +105,9 @@ class EegEncoder(nn.Module):
 
 def _arrays(normaliser: Normaliser) -> dict[str, Tensor]:
     found = {name: getattr(normaliser, name) for name in ("center", "scale", "whitener")}
+    for name in found if normaliser.sessions else ():
+        of = [getattr(own, name) for own in normaliser.sessions.values()]
+        found = {**found, f"sessions.{name}": None if of[0] is None else np.stack(of)}
     return {
         f"normaliser.{name}": torch.as_tensor(np.asarray(value, dtype=np.float32)).contiguous()
         for name, value in found.items()
@@ -130,6 +133,8 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
         "confidence": {space: fitted.to_json() for space, fitted in encoder.confidence.items()},
         "card": encoder.card,
     }
+    if encoder.normaliser.sessions:
+        header["sessions"] = list(encoder.normaliser.sessions)
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     if basis_dtype is not None:
         parts = ("basis", "generator.", "target_mean")
@@ -212,16 +217,35 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
         parts = _parts_of(header)
         with safe_open(path, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_shapes(shapes, parts)
+            _check_shapes(shapes, parts, _sessions_of(header))
             tensors = {name: file.get_tensor(name) for name in shapes}
     except SafetensorError as error:
         raise ValueError(f"{path.name} is cut short or damaged ({error}); copy or download it again") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path.name} cannot be loaded: {error}") from error
     kept = {name.split(".", 1)[1]: tensor.numpy() for name, tensor in tensors.items() if name.startswith("normaliser.")}
-    encoder = EegEncoder(**parts, normaliser=Normaliser(kept["center"], kept["scale"], kept.get("whitener")))
+    encoder = EegEncoder(**parts, normaliser=_normaliser_of(kept, _sessions_of(header)))
     encoder.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     return encoder.eval().requires_grad_(False).to(device)
+
+
+def _sessions_of(header: dict) -> tuple[str, ...]:
+    """Return the sessions that have a normaliser of their own in the file; none in most files."""
+    names = header.get("sessions", [])
+    if not isinstance(names, list) or len({str(name) for name in names}) != len(names):
+        raise ValueError("its sessions are not a list of different names")
+    return tuple(str(name) for name in names)
+
+
+def _normaliser_of(arrays: dict[str, np.ndarray], sessions: tuple[str, ...]) -> Normaliser:
+    whiteners = arrays.get("sessions.whitener")
+    own = {
+        name: Normaliser(
+            arrays["sessions.center"][i], arrays["sessions.scale"][i], None if whiteners is None else whiteners[i]
+        )
+        for i, name in enumerate(sessions)
+    }
+    return Normaliser(arrays["center"], arrays["scale"], arrays.get("whitener"), own)
 
 
 def _parts_of(header: dict) -> dict:
@@ -242,7 +266,7 @@ def _parts_of(header: dict) -> dict:
     }
 
 
-def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict) -> None:
+def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict, sessions: tuple[str, ...] = ()) -> None:
     """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates
     nothing.
     """
@@ -255,6 +279,9 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict) -> None:
     wanted |= {"normaliser.center": (n_channels,), "normaliser.scale": (n_channels,)}
     if parts["preprocessing"].whitening != "none":
         wanted["normaliser.whitener"] = (n_channels, n_channels)
+    if sessions:
+        own = {name: shape for name, shape in wanted.items() if name.startswith("normaliser.")}
+        wanted |= {name.replace(".", ".sessions.", 1): (len(sessions), *shape) for name, shape in own.items()}
     if missing := sorted(wanted.keys() - shapes.keys()):
         raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]!r}")
     if extra := sorted(shapes.keys() - wanted.keys()):

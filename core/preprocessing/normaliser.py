@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,13 @@ class Normaliser:
     """What was fitted on training windows, all float32: `center` and `scale` (n_channels,), `whitener` (n_channels)².
 
     The whitener turns volts to unit variance and comes first; centre and scale are those of whitened windows then.
+    sessions: those of each training session by itself, where they were asked for (`session_normaliser.by_sessions`).
     """
 
     center: np.ndarray
     scale: np.ndarray
     whitener: np.ndarray | None = None
+    sessions: Mapping[str, Normaliser] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, as an encoder file holds them."""

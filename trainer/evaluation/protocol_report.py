@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.model.prediction import predict
 from core.scoring.scores import bootstrap_interval
 
 from ..protocols.registry import protocol_named
 from ..training.folds import fitted_folds
 from ..training.splits import trials_at_use
-from .decoding_report import Evaluated, decoding_report
+from .decoding_report import Evaluated, decoded, decoding_report
 
 FOLDS = "Folds: "  # how the section's title begins
 
@@ -28,7 +27,8 @@ def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: in
         trials, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds
     ):
         test = trials_at_use(trials, fold.test, options.data)
-        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=predict(encoder, test.eeg))
+        outputs = decoded(encoder, trials, fold.test, options.data)
+        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=outputs)
         found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
     return {
         "title": FOLDS + protocol,
