@@ -1,5 +1,6 @@
 """Protocols: folds are disjoint and cover, keep apart what they promise to, and say what they need."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -46,10 +47,10 @@ def stores(draw):
 @given(stores(), st.sampled_from(sorted(PROTOCOLS)), st.sampled_from([0.0, 0.2]), st.integers(2, 5), st.integers(0, 9))
 def test_folds_are_disjoint_and_cover_and_follow_from_the_seed(trials, name, val_share, n_folds, seed):
     options = FoldOptions(val_share=val_share, n_folds=n_folds, seed=seed)
-    try:
+    folds = []
+    with suppress(TooLittle):  # what each needs is asked below
         folds = list(protocol_named(name).folds(trials, options))
-    except (TooLittle, ValueError) as error:
-        assert "need" in str(error) or "no trials are left" in str(error)
+    if not folds:
         return
     assert len({fold.name for fold in folds}) == len(folds)
     for fold in folds:
@@ -116,7 +117,7 @@ def test_one_trial_one_run_one_person_say_what_the_protocol_needs(name, told, n)
 def test_no_trials_at_all_say_what_the_protocol_needs():
     empty = trials_of([{"run": "1"}]).select(np.zeros(1, dtype=bool))
     for name in PROTOCOLS:
-        with pytest.raises(ValueError, match="needs|no trials are left"):
+        with pytest.raises(ValueError, match=r"every protocol needs trials; the store has none"):
             list(PROTOCOLS[name].folds(empty, FoldOptions()))
 
 

@@ -40,6 +40,8 @@ def ablate(options: AblationOptions) -> dict:
     from trainer.reports.run_report import write_report
 
     evaluated = open_run(options.run, options.data)
+    if evaluated.encoder.normaliser.sessions:
+        raise ValueError(f"{options.run} was trained with --normalise session; the ablation needs --normalise pooled")
     check_levels(evaluated.encoder, options.init)
     checks = check_leaks(evaluated.trials, evaluated.parts)
     print(verdict(checks), flush=True)

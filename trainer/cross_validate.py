@@ -22,6 +22,7 @@ import tyro
 from core.files import write_atomically
 from core.model.checkpoint import EegEncoder, save_encoder
 from core.model.prediction import predict
+from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
 from core.scoring.scores import bootstrap_interval, p_of, roc_auc
 from trainer.config.flags import with_flags
@@ -78,7 +79,7 @@ def left_out_scores(
                 f"{protocol} {fold.name} tests {trials.labels[seen[0]]!r} only, and a ROC-AUC needs both labels; "
                 f"choose another --protocol: {', '.join(PROTOCOLS)}"
             )
-        outputs = predict(encoder, np.asarray(trials.eeg[fold.test]))
+        outputs = predict(encoder, np.asarray(by_sessions(trials, encoder.normaliser).eeg[fold.test]))
         scores[fold.test] = encoder.head("prompts").weights(outputs["prompts"])[:, 1].numpy()
         fold_of[fold.test] = fold.name
     tested = np.flatnonzero(fold_of != "")

@@ -136,6 +136,8 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
         "confidence": {space: fitted.to_json() for space, fitted in encoder.confidence.items()},
         "card": encoder.card,
     }
+    if encoder.normaliser.sessions:
+        header["sessions"] = list(encoder.normaliser.sessions)
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     if basis_dtype is not None:
         parts = ("basis", "generator.", "target_mean")
@@ -220,16 +222,24 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
         parts = _parts_of(header)
         with safe_open(path, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_shapes(shapes, parts)
+            _check_shapes(shapes, parts, _sessions_of(header))
             tensors = {name: file.get_tensor(name) for name in shapes}
     except SafetensorError as error:
         raise ValueError(f"{path.name} is cut short or damaged ({error}); copy or download it again") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path.name} cannot be loaded: {error}") from error
     kept = {name.split(".", 1)[1]: tensor.numpy() for name, tensor in tensors.items() if name.startswith("normaliser.")}
-    encoder = EegEncoder(**parts, normaliser=Normaliser.from_arrays(kept))
+    encoder = EegEncoder(**parts, normaliser=Normaliser.from_arrays(kept, _sessions_of(header)))
     encoder.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     return encoder.eval().requires_grad_(False).to(device)
+
+
+def _sessions_of(header: dict[str, Any]) -> tuple[str, ...]:
+    """Return the sessions that have a normaliser of their own in the file; none in most files."""
+    names = header.get("sessions", [])
+    if not isinstance(names, list) or len({str(name) for name in names}) != len(names):
+        raise ValueError("its sessions are not a list of different names")
+    return tuple(str(name) for name in names)
 
 
 def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
@@ -251,7 +261,7 @@ def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict[str, Any]) -> None:
+def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict[str, Any], sessions: tuple[str, ...] = ()) -> None:
     """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates
     nothing.
     """
@@ -264,6 +274,9 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict[str, Any]) -> 
     wanted |= {"normaliser.center": (n_channels,), "normaliser.scale": (n_channels,)}
     if parts["preprocessing"].whitening != "none":
         wanted["normaliser.whitener"] = (n_channels, n_channels)
+    if sessions:
+        own = {name: shape for name, shape in wanted.items() if name.startswith("normaliser.")}
+        wanted |= {name.replace(".", ".sessions.", 1): (len(sessions), *shape) for name, shape in own.items()}
     if missing := sorted(wanted.keys() - shapes.keys()):
         raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]!r}")
     if extra := sorted(shapes.keys() - wanted.keys()):

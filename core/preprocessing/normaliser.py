@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,29 @@ class Normaliser:
     """What was fitted on training windows, all float32: `center` and `scale` (n_channels,), `whitener` (n_channels)².
 
     The whitener turns volts to unit variance and comes first; centre and scale are those of whitened windows then.
+    sessions: those of each training session by itself, where they were asked for (`session_normaliser.by_sessions`).
     """
 
     center: np.ndarray
     scale: np.ndarray
     whitener: np.ndarray | None = None
+    sessions: Mapping[str, Normaliser] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays by name, float32, as an encoder file holds them."""
+        """Return the arrays by name, float32, as an encoder file holds them; those of sessions lie above one another.
+
+        The sessions' names are not among them, they go into the file's header in the same order.
+        """
         arrays = {"center": self.center, "scale": self.scale, "whitener": self.whitener}
+        for name in tuple(arrays) if self.sessions else ():
+            own = [getattr(one, name) for one in self.sessions.values()]
+            arrays[f"sessions.{name}"] = None if own[0] is None else np.stack(own)
         return {
             name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items() if array is not None
         }
 
     @staticmethod
-    def from_arrays(arrays: dict[str, Any]) -> Normaliser:
+    def from_arrays(arrays: dict[str, Any], sessions: Sequence[str] = ()) -> Normaliser:
         """Return the normaliser that `to_arrays` gave (torch tensors do too); ValueError where shapes disagree."""
         if missing := [name for name in ("center", "scale") if name not in arrays]:
             raise ValueError(f"a normaliser needs 'center' and 'scale'; {missing} missing from {sorted(arrays)}")
@@ -47,7 +56,14 @@ class Normaliser:
         if n < 0 or scale.shape != (n,) or (whitener is not None and whitener.shape != (n, n)):
             shapes = {name: tuple(np.shape(value)) for name, value in arrays.items()}
             raise ValueError(f"a normaliser's arrays disagree: {shapes}")
-        return Normaliser(center, scale, whitener)
+        stacked = {
+            name.partition(".")[2]: np.asarray(value) for name, value in arrays.items() if name.startswith("sessions.")
+        }
+        own = {
+            session: Normaliser.from_arrays({name: value[row] for name, value in stacked.items()})
+            for row, session in enumerate(sessions)
+        }
+        return Normaliser(center, scale, whitener, own)
 
 
 def fit_normaliser(eeg: Any, config: PreprocessingConfig, labels: Any = None) -> Normaliser:

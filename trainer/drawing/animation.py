@@ -7,6 +7,7 @@ from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt
 from core.files import write_atomically
 from core.model.checkpoint import EegEncoder
 from core.model.prediction import encode_ready
+from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
 
 from ..config.training_options import OutputOptions
@@ -32,7 +33,7 @@ class Animation:
         """
         from PIL import Image
 
-        eeg = encode_ready(encoder, self.trial.eeg)
+        eeg = encode_ready(encoder, by_sessions(self.trial, encoder.normaliser).eeg[:])
         decoded = condition(encoder, eeg, encode_prompts=prompt_encoder(self.pipeline))
         picture = generate(self.pipeline, decoded, steps=STEPS, seed=self.seed)[0]
         pixels = (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)

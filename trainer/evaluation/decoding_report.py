@@ -13,9 +13,11 @@ from core.files import sha256_of
 from core.model.checkpoint import EegEncoder, load_encoder, save_encoder
 from core.model.confidence import confidence_score
 from core.model.prediction import predict
+from core.preprocessing.session_normaliser import by_sessions, unknown_sessions
 from core.preprocessing.trials import Trials
 from core.scoring.retrieval import nearest
 
+from ..config.data_options import DataOptions
 from ..config.options import TrainOptions
 from ..store.store import TrialStore, open_store
 from ..targets.target import Target, trial_targets
@@ -73,7 +75,17 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
     targets = trial_targets(
         trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options.targets, store.folder / "targets"
     )
-    return Evaluated(run, options, store, trials, parts, test, encoder, targets, predict(encoder, test.eeg))
+    if unknown := unknown_sessions(trials, parts["test"], encoder.normaliser):
+        print(f"not seen in training, normalised as all sessions together: {', '.join(unknown)}")
+    outputs = decoded(encoder, trials, parts["test"], options.data)
+    return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs)
+
+
+def decoded(encoder: EegEncoder, trials: Trials, rows: np.ndarray, data: DataOptions) -> dict[str, Tensor]:
+    """Return each head's raw outputs for rows of the trials as they are decoded, by their sessions' own normalisers
+    where the encoder has them.
+    """
+    return predict(encoder, trials_at_use(by_sessions(trials, encoder.normaliser), rows, data).eeg)
 
 
 def distinct_targets(evaluated: Evaluated, space: str) -> tuple[Tensor, list[str], np.ndarray]:

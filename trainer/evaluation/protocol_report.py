@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.model.prediction import predict
 from core.scoring.scores import bootstrap_interval
 
 from ..protocols.registry import protocol_named
 from ..training.folds import fitted_folds
 from ..training.splits import trials_at_use
-from .decoding_report import Evaluated, decoding_report
+from .decoding_report import Evaluated, decoded, decoding_report
 
 FOLDS = "Folds: "  # how the section's title begins
 
@@ -27,14 +26,15 @@ def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: in
     for fold, encoder in fitted_folds(
         trials, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds
     ):
-        test = trials_at_use(trials, fold.test, options)
-        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=predict(encoder, test.eeg))
+        test = trials_at_use(trials, fold.test, options.data)
+        outputs = decoded(encoder, trials, fold.test, options.data)
+        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=outputs)
         found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
     return {
         "title": FOLDS + protocol,
         "text": (
-            f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. The mean's "
-            f"interval draws whole {row.units}."
+            f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. "
+            f"The mean's interval draws whole {row.units}."
         ),
         "table": [*_means(found, row.units), *found],
     }

@@ -14,6 +14,7 @@ from core.model.spaces import find_space
 from core.model.spectrogram import SpectrogramConfig
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser, fit_normaliser
+from core.preprocessing.session_normaliser import fit_sessions, session_names
 from core.preprocessing.trials import Trials
 
 from ..config.data_options import DataOptions
@@ -58,9 +59,24 @@ def preprocessing_of(stored: PreprocessingConfig, options: DataOptions) -> Prepr
 
 def fit_training_normaliser(trials: Trials, train: np.ndarray, config: PreprocessingConfig, seed: int) -> Normaliser:
     """Fit the normaliser on the training trials, or on a random 4,000 of them."""
-    if len(train) > NORMALISER_TRIALS:
-        train = np.sort(np.random.default_rng([seed, 5]).permutation(train)[:NORMALISER_TRIALS])
+    train = _some(train, seed)
     return fit_normaliser(np.asarray(trials.eeg[train]), config, trials.label[train])
+
+
+def _some(train: np.ndarray, seed: int) -> np.ndarray:
+    if len(train) <= NORMALISER_TRIALS:
+        return train
+    return np.sort(np.random.default_rng([seed, 5]).permutation(train)[:NORMALISER_TRIALS])
+
+
+def normaliser_of(trials: Trials, train: np.ndarray, config: PreprocessingConfig, options: TrainOptions) -> Normaliser:
+    """Return the training trials' normaliser, with `--normalise session` with those of their sessions."""
+    seed = options.training.seed
+    pooled = fit_training_normaliser(trials, train, config, seed)
+    if options.data.normalise != "session":
+        return pooled
+    names = session_names(trials)[train]
+    return fit_sessions(pooled, trials, {str(n): _some(train[names == n], seed) for n in np.unique(names)}, config)
 
 
 def spectrogram_of(options: EncoderOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
@@ -165,7 +181,7 @@ def build_for(
             kind = head.config.kind  # type: ignore[union-attr]
             if kind in ONE_TOKEN and kind != options.targets.head:  # type: ignore[operator]
                 raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
-        encoder.normaliser = fit_training_normaliser(trials, train, encoder.preprocessing, seed)
+        encoder.normaliser = normaliser_of(trials, train, encoder.preprocessing, options)
         # Calibration belongs to the person it was fitted on.
         encoder.confidence = {}
         return encoder
@@ -174,7 +190,7 @@ def build_for(
     torch.manual_seed(seed)
     encoder = EegEncoder(
         config,
-        fit_training_normaliser(trials, train, config, seed),
+        normaliser_of(trials, train, config, options),
         options.encoder.name,
         backbone_config(options.encoder, training_context(trials, train, config, spectrogram)),
         head_configs(options.targets, trials, targets, train),

@@ -14,8 +14,10 @@ from core.fitting.closed_form import fit_backbone, fit_closed_form, needs_networ
 from core.model.checkpoint import EegEncoder
 from core.model.prediction import encode_ready, predict
 from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
 
+from ..config.flags import with_flags
 from ..config.options import TrainOptions
 from ..targets.target import Target
 from .build import build_for
@@ -39,6 +41,7 @@ def fit_encoder(
     options that do not fit together or trials that are too few.
     """
     encoder = build_for(trials, parts["train"], stored, options, targets)
+    trials = by_sessions(trials, encoder.normaliser)
     if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
 
@@ -52,7 +55,10 @@ def fit_encoder(
         train = trials_in_training(trials, parts["train"], options.data)
         _closed_form(encoder, train, targets)
         if not len(parts["val"]):
-            _calibrate_by_folds(encoder, train, stored, targets, options)
+            if options.data.test_average == "same":
+                _calibrate_by_folds(encoder, train, stored, targets, options)
+            else:
+                _calibrate_at_use(encoder, trials.select(parts["train"]), stored, targets, options)
             return encoder.eval()
     else:
         from .loop import train_loop
@@ -104,7 +110,11 @@ def _calibrate_by_folds(
     targets: dict[str, Target],
     options: TrainOptions,
 ) -> None:
-    """Calibrate without a validation split: from predictions of fits that left each fold out."""
+    """Calibrate without a validation split: from predictions of fits that left each fold out.
+
+    Sessions have been brought together before, by statistics of the whole training split.
+    """
+    options = with_flags(options, normalise="pooled")
 
     def outputs_without(left_out: torch.Tensor) -> dict[str, torch.Tensor]:
         part = train.select(~left_out.numpy())
@@ -114,6 +124,33 @@ def _calibrate_by_folds(
 
     found = out_of_fold(outputs_without, torch.from_numpy(folds(train)))
     calibrate(encoder, found, torch.from_numpy(train.label), _rows(targets, train))
+
+
+def _calibrate_at_use(
+    encoder: EegEncoder,
+    train: Trials,
+    stored: PreprocessingConfig,
+    targets: dict[str, Target],
+    options: TrainOptions,
+) -> None:
+    """Calibrate as `_calibrate_by_folds`, each fold's single presentations averaged as they are at use, not as they are
+    in training.
+    """
+    options, groups = with_flags(options, normalise="pooled"), folds(train)
+    outputs: dict[str, list[torch.Tensor]] = {space: [] for space in encoder.spaces}
+    labels, rows = [], {space: [] for space in targets}
+    for group in np.unique(groups):
+        part = trials_in_training(train, np.flatnonzero(groups != group), options.data)
+        held = trials_at_use(train, np.flatnonzero(groups == group), options.data)
+        fold = build_for(part, np.arange(len(part)), stored, options, targets)
+        _closed_form(fold, part, targets)
+        for space, output in predict(fold, held.eeg).items():
+            outputs[space].append(output)
+        labels.append(torch.from_numpy(held.label))
+        for space, target in targets.items():
+            rows[space].append(target.rows(held))
+    wanted = {space: (target.values, np.concatenate(rows[space])) for space, target in targets.items()}
+    calibrate(encoder, {space: torch.cat(of) for space, of in outputs.items()}, torch.cat(labels), wanted)
 
 
 def _rows(targets: dict[str, Target], trials: Trials) -> dict[str, tuple[torch.Tensor, np.ndarray]]:

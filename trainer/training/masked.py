@@ -91,6 +91,8 @@ def build_masked(trials: Trials, train: np.ndarray, stored: PreprocessingConfig,
         )
     if options.data.scaling == "none":
         raise ValueError("masked pre-training needs scaled channels: use --scaling train or window")
+    if options.data.normalise == "session":
+        raise ValueError("a backbone's file holds no sessions: pre-train with --normalise pooled")
     config = preprocessing_of(stored, options.data)
     torch.manual_seed(options.training.seed)
     context = training_context(trials, train, config)

@@ -1,0 +1,109 @@
+"""Whitening and scale of each recording session, where they are asked for; other sessions take those of all together.
+
+Each session's windows are brought to where the pooled normaliser makes of them what the session's own would. So
+windows can be averaged over sessions, a host that knows no session loses nothing, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .config import PreprocessingConfig
+from .normaliser import Normaliser, fit_normaliser
+from .trials import Trials
+
+
+def session_names(trials: Trials) -> np.ndarray:
+    """Return the name of each trial's session (n,): person/session."""
+    return np.char.add(np.char.add(trials.subject.astype(str), "/"), trials.session.astype(str))
+
+
+def fit_sessions(
+    pooled: Normaliser, trials: Trials, rows: Mapping[str, np.ndarray], config: PreprocessingConfig
+) -> Normaliser:
+    """Return the pooled normaliser with one for each session, fitted to its training trials alone.
+
+    rows: for each session by name the numbers of its training trials. What is fitted is what the config asks for, as
+    `fit_normaliser` does, which also says what is raised.
+    """
+    own = {name: fit_normaliser(np.asarray(trials.eeg[of]), config, trials.label[of]) for name, of in rows.items()}
+    return replace(pooled, sessions=own)
+
+
+def by_sessions(trials: Trials, normaliser: Normaliser) -> Trials:
+    """Return trials whose windows the pooled normaliser takes to where their sessions' own would; those of sessions
+    that have none stay as they are, and so do all where the normaliser has no sessions.
+
+    Windows are changed as they are read. Give single presentations: a mean over sessions has no session.
+    """
+    if not normaliser.sessions:
+        return trials
+    return replace(trials, eeg=SessionWindows(trials.eeg, session_names(trials), normaliser))  # type: ignore[arg-type]  # looks like an array
+
+
+def unknown_sessions(trials: Trials, rows: np.ndarray, normaliser: Normaliser) -> tuple[str, ...]:
+    """Return the sessions of rows that a normaliser by sessions does not know; none where it has no sessions."""
+    if not normaliser.sessions:
+        return ()
+    names = np.unique(session_names(trials)[rows]).tolist()
+    return tuple(name for name in names if name not in normaliser.sessions)
+
+
+class SessionWindows:
+    """Looks like a float32 array (n, n_channels, n_times); what is indexed is changed as its session asks."""
+
+    def __init__(self, eeg: Any, sessions: np.ndarray, normaliser: Normaliser):
+        self._eeg, self._sessions, self._normaliser = eeg, sessions, normaliser
+        self._maps = _maps_to(normaliser, normaliser.sessions)
+        self.shape: tuple[int, ...] = tuple(eeg.shape)
+        self.dtype = np.dtype(np.float32)
+        self.ndim = 3
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def subset(self, chosen: Any) -> SessionWindows:
+        """Return the windows that a mask, a slice or numbers choose, unread where they lie on disk."""
+        eeg = self._eeg.subset(chosen) if hasattr(self._eeg, "subset") else self._eeg[chosen]
+        return SessionWindows(eeg, self._sessions[chosen], self._normaliser)
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:
+        if isinstance(chosen, tuple):
+            rest = chosen[1:]
+            many = np.ndim(chosen[0]) > 0 or isinstance(chosen[0], slice)
+            return self[chosen[0]][(slice(None), *rest) if many else rest]
+        windows, sessions = np.asarray(self._eeg[chosen]), np.asarray(self._sessions[chosen])
+        if windows.ndim == 2:
+            return self._changed(windows[None], sessions[None])[0]
+        return self._changed(windows, sessions)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("windows that are changed as they are read cannot become an array without a copy")
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def _changed(self, windows: np.ndarray, sessions: np.ndarray) -> np.ndarray:
+        found = np.array(windows, dtype=np.float32)
+        for name in np.unique(sessions):
+            if str(name) in self._maps:
+                rows = sessions == name
+                matrix, offset = self._maps[str(name)]
+                found[rows] = matrix @ windows[rows] + offset[:, None]
+        return found
+
+
+def _maps_to(pooled: Normaliser, sessions: Mapping[str, Normaliser]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return for each session the matrix and the offset (float64) that come before the pooled normaliser."""
+    eye = np.eye(len(pooled.center))
+    back = eye if pooled.whitener is None else np.linalg.inv(pooled.whitener.astype(np.float64))
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, own in sessions.items():
+        whitener = eye if own.whitener is None else own.whitener.astype(np.float64)
+        gain = pooled.scale.astype(np.float64) / own.scale
+        found[name] = back @ (gain[:, None] * whitener), back @ (pooled.center - gain * own.center)
+    return found
