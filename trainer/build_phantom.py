@@ -6,11 +6,14 @@
 Seeds are fixed. The measured quality of each part is written to assets/phantom/phantom.json.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
@@ -25,6 +28,9 @@ from trainer.phantom_world.denoiser import new_scheduler, train_denoiser
 from trainer.phantom_world.judging import train_judge
 from trainer.phantom_world.pictures import draw_many
 from trainer.phantom_world.text import encode_captions, new_tokenizer, train_text_encoder
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 
 def main() -> None:
@@ -43,7 +49,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     figures = json.loads((work / "figures.json").read_text()) if (work / "figures.json").is_file() else {}
 
-    def finish(part: str, model, **found: object) -> None:
+    def finish(part: str, model: Any, **found: object) -> None:
         """Keep a trained part and its figures, so that a later call goes on from here."""
         model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else save_file(
             model.state_dict(), work / part
@@ -69,7 +75,9 @@ def main() -> None:
     assemble(work, options.out, tokenizer, figures)
 
 
-def latents_and_states(work: Path, tokenizer):
+def latents_and_states(
+    work: Path, tokenizer: CLIPTokenizer
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty
     state.
     """
@@ -85,7 +93,7 @@ def latents_and_states(work: Path, tokenizer):
     return latents, index, states, encode_captions(text, tokenizer, [""])
 
 
-def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
+def assemble(work: Path, out: Path, tokenizer: CLIPTokenizer, figures: dict) -> None:
     """Write the world in half precision beside `out`, then put it in its place."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel

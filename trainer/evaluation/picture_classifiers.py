@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -154,7 +155,7 @@ def _transformers(name: str, device: str) -> Classifier:
     return Classifier(name, classes, entrance.side, look)
 
 
-def _from_pretrained(made, name: str):
+def _from_pretrained(made: Any, name: str) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -1,16 +1,22 @@
 """The phantom's U-Net: SD 1.x's conditioning (77 × 768) over 4 × 8 × 8 latents, in diffusers' UNet2DConditionModel."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+if TYPE_CHECKING:
+    from diffusers import DDIMScheduler, UNet2DConditionModel
+
 UNCONDITIONAL_SHARE = 0.1  # captions replaced by the empty prompt, for classifier-free guidance
 EMA_DECAY = 0.995
 
 
-def new_denoiser():
+def new_denoiser() -> UNet2DConditionModel:
     """Return an untrained UNet2DConditionModel of about four million parameters."""
     from diffusers import UNet2DConditionModel
 
@@ -29,7 +35,7 @@ def new_denoiser():
     )
 
 
-def new_scheduler():
+def new_scheduler() -> DDIMScheduler:
     """Return the DDIM scheduler with SD 1.x's noise schedule."""
     from diffusers import DDIMScheduler
 
@@ -52,7 +58,7 @@ def train_denoiser(
     steps: int = 3000,
     batch: int = 64,
     seed: int = 0,
-):
+) -> tuple[UNet2DConditionModel, float]:
     """Train the U-Net to predict the noise under frozen text states, the loss weighted by min-SNR (Hang et al. 2023).
 
     latents: (n, 4, 8, 8), already scaled. index: (n,) row of `states` for each latent. states: (n_captions, 77, 768).

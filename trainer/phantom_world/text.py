@@ -1,7 +1,10 @@
 """The phantom's tokenizer and text encoder: real CLIP classes, trained against the drawn pictures."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
@@ -11,6 +14,9 @@ from core.phantom.judge import Judge
 from core.phantom.scenes import all_scenes, split_scenes
 
 from .pictures import draw_many, to_unit
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 MAX_TOKENS = 77
 WIDTH = 768
@@ -41,7 +47,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def new_tokenizer(folder: Path):
+def new_tokenizer(folder: Path) -> CLIPTokenizer:
     """Return the CLIPTokenizer of `write_tokenizer`'s files."""
     from transformers import CLIPTokenizer
 
@@ -57,7 +63,7 @@ def new_tokenizer(folder: Path):
     )
 
 
-def new_text_encoder(tokenizer):
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """Return an untrained CLIPTextModel, 77 × 768 like SD 1.x but one layer deep."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -76,12 +82,14 @@ def new_text_encoder(tokenizer):
     )
 
 
-def tokenize(tokenizer, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
+def tokenize(tokenizer: CLIPTokenizer, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
     """Return token ids (n, length), padded and cut as Stable Diffusion's pipelines do."""
     return tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
 
 
-def train_text_encoder(tokenizer, steps: int = 400, batch: int = 96, seed: int = 0):
+def train_text_encoder(
+    tokenizer: CLIPTokenizer, steps: int = 400, batch: int = 96, seed: int = 0
+) -> tuple[CLIPTextModel, float]:
     """Train the text encoder and a small picture network with CLIP's symmetric contrastive loss (Radford et al. 2021).
 
     Only training scenes are seen. Returns the text encoder in eval mode and the 200-way top-1 of held-out captions
@@ -124,7 +132,9 @@ def train_text_encoder(tokenizer, steps: int = 400, batch: int = 96, seed: int =
 
 
 @torch.no_grad()
-def encode_captions(text, tokenizer, captions: list[str], batch: int = 50) -> torch.Tensor:
+def encode_captions(
+    text: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str], batch: int = 50
+) -> torch.Tensor:
     """Return the text states (n, 77, 768) that Stable Diffusion's cross-attention takes."""
     ids = tokenize(tokenizer, captions)
     return torch.cat([text(part).last_hidden_state for part in ids.split(batch)])
