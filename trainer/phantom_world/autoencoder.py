@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from core.phantom.scenes import split_scenes
+from core.phantom.scenes import Scene, split_scenes
 
 from .pictures import draw_many, to_unit
 
