@@ -104,8 +104,8 @@ def assemble(work: Path, out: Path, tokenizer: CLIPTokenizer, figures: dict) -> 
         tokenizer=tokenizer,
         unet=UNet2DConditionModel.from_pretrained(work / "unet"),
         scheduler=new_scheduler(),
-        safety_checker=None,  # type: ignore[arg-type]
-        feature_extractor=None,  # type: ignore[arg-type]
+        safety_checker=None,  # type: ignore[arg-type]  # diffusers allows None
+        feature_extractor=None,  # type: ignore[arg-type]  # diffusers allows None
         requires_safety_checker=False,
     )
     beside = out.with_name(out.name + ".part")

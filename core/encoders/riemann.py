@@ -74,4 +74,4 @@ def riemann_mean(matrices: Tensor, *, tolerance: float = 1e-8, max_steps: int = 
 
 def matrix_log(matrices: Tensor) -> Tensor:
     """Return the logarithm of symmetric positive definite matrices (batch, n, n)."""
-    return MatrixLog.apply(matrices)  # type: ignore[return-value]
+    return MatrixLog.apply(matrices)  # type: ignore[return-value]  # apply is untyped

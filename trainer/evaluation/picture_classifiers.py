@@ -81,6 +81,7 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
         from .squeezenet import SIDE, load_squeezenet
 
         network = load_squeezenet(path).to(device)
+        # the last layer is a Conv2d
         classes = tuple(f"class {i}" for i in range(network.classifier[1].out_channels))  # type: ignore[arg-type]
         return Classifier(path.name, classes, SIDE, lambda x: (network(x.to(device)), network.pooled(x.to(device))))
     if path.is_dir() or (name.count("/") == 1 and not name.startswith((".", "/"))):

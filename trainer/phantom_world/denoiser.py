@@ -79,6 +79,7 @@ def train_denoiser(
         time = torch.randint(1000, (batch,))
         noise = torch.randn_like(clean)
         with torch.autocast("cpu", torch.bfloat16):
+            # the scheduler takes times as a tensor
             guess = unet(scheduler.add_noise(clean, noise, time), time, context).sample.float()  # type: ignore[arg-type]
         snr = kept[time] / (1 - kept[time])
         weight = snr.clamp(max=5.0) / snr

@@ -35,7 +35,7 @@ def train_judge(steps: int = 500, batch: int = 96, seed: int = 0) -> tuple[Judge
         x = (x + 0.06 * torch.rand(batch, 1, 1, 1) * torch.randn_like(x)).clamp(0, 1)
         loss = sum(F.cross_entropy(logits, codes[name][chosen]) for name, logits in judge(x).items())
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[union-attr]
+        loss.backward()  # type: ignore[union-attr]  # never the int 0 of sum
         optimiser.step()
         schedule.step()
     judge.eval()
