@@ -43,15 +43,9 @@ def fit_encoder(
         from .contrastive import check_contrastive
 
         check_contrastive(encoder)
-<<<<<<< HEAD
     closed_form = encoder_named(encoder.architecture).fit is not None
     if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
         train = trials_in_training(trials, parts["train"], options.data)
-=======
-    closed_form = encoder.architecture in CLOSED_FORM
-    if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]  # a Head
-        train = trials_at_use(trials, parts["train"], options.data)
->>>>>>> 5b9e72c (Types: every ignore says why)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
         closed_form = False
     if closed_form:
