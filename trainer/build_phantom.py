@@ -6,14 +6,12 @@
 Seeds are fixed. The measured quality of each part is written to assets/phantom/phantom.json.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
@@ -28,9 +26,6 @@ from trainer.phantom_world.denoiser import new_scheduler, train_denoiser
 from trainer.phantom_world.judging import train_judge
 from trainer.phantom_world.pictures import draw_many
 from trainer.phantom_world.text import encode_captions, new_tokenizer, train_text_encoder
-
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
 
 
 def main() -> None:
@@ -75,9 +70,7 @@ def main() -> None:
     assemble(work, options.out, tokenizer, figures)
 
 
-def latents_and_states(
-    work: Path, tokenizer: CLIPTokenizer
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def latents_and_states(work: Path, tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty
     state.
     """
@@ -93,7 +86,7 @@ def latents_and_states(
     return latents, index, states, encode_captions(text, tokenizer, [""])
 
 
-def assemble(work: Path, out: Path, tokenizer: CLIPTokenizer, figures: dict) -> None:
+def assemble(work: Path, out: Path, tokenizer: Any, figures: dict) -> None:
     """Write the world in half precision beside `out`, then put it in its place."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel

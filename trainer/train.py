@@ -8,11 +8,9 @@
 lists them. A killed run goes on with --resume.
 """
 
-from __future__ import annotations
-
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -26,9 +24,6 @@ from trainer.config.presets import PRESETS, preset_named
 from trainer.console import run
 from trainer.store.store import TrialStore, open_store
 from trainer.training.run_folder import card_of, check_run_folder, is_main_process
-
-if TYPE_CHECKING:
-    from trainer.drawing.animation import Animation
 
 
 def parse_options(arguments: list[str]) -> TrainOptions:
@@ -114,7 +109,11 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     return path
 
 
-def _animator(options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]) -> Animation | None:
+def _animator(
+    options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
+) -> Callable[[int, EegEncoder], None] | None:
+    options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
+) -> Callable[[int, EegEncoder], None] | None:
     """Return what draws one held-out picture every --animate epochs, or None."""
     if not options.outputs.animate:
         return None

@@ -1,22 +1,17 @@
 """The phantom's U-Net: SD 1.x's conditioning (77 × 768) over 4 × 8 × 8 latents, in diffusers' UNet2DConditionModel."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from diffusers import DDIMScheduler, UNet2DConditionModel
-
 UNCONDITIONAL_SHARE = 0.1  # captions replaced by the empty prompt, for classifier-free guidance
 EMA_DECAY = 0.995
 
 
-def new_denoiser() -> UNet2DConditionModel:
+def new_denoiser() -> Any:
     """Return an untrained UNet2DConditionModel of about four million parameters."""
     from diffusers import UNet2DConditionModel
 
@@ -35,7 +30,7 @@ def new_denoiser() -> UNet2DConditionModel:
     )
 
 
-def new_scheduler() -> DDIMScheduler:
+def new_scheduler() -> Any:
     """Return the DDIM scheduler with SD 1.x's noise schedule."""
     from diffusers import DDIMScheduler
 
@@ -58,7 +53,7 @@ def train_denoiser(
     steps: int = 3000,
     batch: int = 64,
     seed: int = 0,
-) -> tuple[UNet2DConditionModel, float]:
+) -> Any:
     """Train the U-Net to predict the noise under frozen text states, the loss weighted by min-SNR (Hang et al. 2023).
 
     latents: (n, 4, 8, 8), already scaled. index: (n,) row of `states` for each latent. states: (n_captions, 77, 768).

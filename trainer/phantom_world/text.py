@@ -1,10 +1,8 @@
 """The phantom's tokenizer and text encoder: real CLIP classes, trained against the drawn pictures."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -14,9 +12,6 @@ from core.phantom.judge import Judge
 from core.phantom.scenes import all_scenes, split_scenes
 
 from .pictures import draw_many, to_unit
-
-if TYPE_CHECKING:
-    from transformers import CLIPTextModel, CLIPTokenizer
 
 MAX_TOKENS = 77
 WIDTH = 768
@@ -47,7 +42,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def new_tokenizer(folder: Path) -> CLIPTokenizer:
+def new_tokenizer(folder: Path) -> Any:
     """Return the CLIPTokenizer of `write_tokenizer`'s files."""
     from transformers import CLIPTokenizer
 
@@ -63,7 +58,7 @@ def new_tokenizer(folder: Path) -> CLIPTokenizer:
     )
 
 
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def new_text_encoder(tokenizer: Any) -> Any:
     """Return an untrained CLIPTextModel, 77 × 768 like SD 1.x but one layer deep."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -82,14 +77,12 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def tokenize(tokenizer: CLIPTokenizer, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
+def tokenize(tokenizer: Any, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
     """Return token ids (n, length), padded and cut as Stable Diffusion's pipelines do."""
     return tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
 
 
-def train_text_encoder(
-    tokenizer: CLIPTokenizer, steps: int = 400, batch: int = 96, seed: int = 0
-) -> tuple[CLIPTextModel, float]:
+def train_text_encoder(tokenizer: Any, steps: int = 400, batch: int = 96, seed: int = 0) -> tuple[Any, float]:
     """Train the text encoder and a small picture network with CLIP's symmetric contrastive loss (Radford et al. 2021).
 
     Only training scenes are seen. Returns the text encoder in eval mode and the 200-way top-1 of held-out captions
@@ -132,9 +125,7 @@ def train_text_encoder(
 
 
 @torch.no_grad()
-def encode_captions(
-    text: CLIPTextModel, tokenizer: CLIPTokenizer, captions: list[str], batch: int = 50
-) -> torch.Tensor:
+def encode_captions(text: Any, tokenizer: Any, captions: list[str], batch: int = 50) -> torch.Tensor:
     """Return the text states (n, 77, 768) that Stable Diffusion's cross-attention takes."""
     ids = tokenize(tokenizer, captions)
     return torch.cat([text(part).last_hidden_state for part in ids.split(batch)])

@@ -1,10 +1,8 @@
 """Captions of pictures by BLIP (Li et al., ICML 2022) through transformers, kept in a JSON file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -12,9 +10,6 @@ from tqdm import tqdm
 from core.files import write_atomically
 
 from .features.pictures import SUFFIXES, load_picture
-
-if TYPE_CHECKING:
-    from transformers import BlipForConditionalGeneration, BlipProcessor
 
 BATCH = 8
 LONGEST = 30  # tokens
@@ -63,7 +58,7 @@ def caption_pictures(names: list[str], images: Path, model: str, out: Path, seed
     return held
 
 
-def load_blip(model: str) -> tuple[BlipProcessor, BlipForConditionalGeneration]:
+def load_blip(model: str) -> tuple[Any, Any]:
     """Return BLIP's processor and network; raises FileNotFoundError with the way to the weights."""
     from transformers import BlipForConditionalGeneration, BlipProcessor
     from transformers.utils import logging
