@@ -6,7 +6,7 @@ Nothing is imported here, for pytest imports this file too, and with it would co
 WEB_DIRECTORY = "./web"
 
 
-async def comfy_entrypoint():
+async def comfy_entrypoint() -> object:
     """Return the extension that lists sd-eeg's nodes."""
     from .comfy_nodes import SdEegExtension
 

@@ -20,6 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 from trainer.ablations.tables import text_table
 from trainer.config.presets import PHANTOM, PRESETS
 

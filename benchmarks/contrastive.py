@@ -20,6 +20,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 import numpy as np
 import torch
 

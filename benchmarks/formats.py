@@ -20,6 +20,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 import pytest
 
 from tests.format_cases import CASES

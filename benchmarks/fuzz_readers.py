@@ -34,6 +34,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 import numpy as np
 
 from core.files import files_of_set

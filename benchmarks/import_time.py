@@ -8,6 +8,7 @@ root package), comfyui_ms (the nodes and their schemas), a1111_ms (scripts/sd_ee
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
 
 # Every measurement starts from what a host has already loaded, and imports the host's own modules first as stand-ins.
 BEFORE = """
@@ -73,6 +79,8 @@ def measure(body: str, models: str) -> tuple[float, float]:
     """Return milliseconds of one way of loading and of importing torch, in one fresh interpreter."""
     code = (BEFORE + body).format(root=str(ROOT), models=models) + AFTER
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if missing := re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'$", done.stderr, re.MULTILINE):
+        raise ModuleNotFoundError(missing[0], name=missing[1])
     if done.returncode:
         raise RuntimeError(done.stderr)
     took, torch_ms = done.stdout.split()[-2:]

@@ -16,6 +16,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 from trainer.config.presets import preset_named
 from trainer.cross_validate import cross_validated_figures, nested_auc
 from trainer.datasets import DATASETS

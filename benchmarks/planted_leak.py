@@ -17,6 +17,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 import torch
 
 from trainer.config.options import train_options

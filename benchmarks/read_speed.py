@@ -21,6 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 import numpy as np
 
 N_CHANNELS, SFREQ = 64, 256.0

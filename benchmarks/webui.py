@@ -25,6 +25,10 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
 from core.formats.toolboxes.native import save_recording
 from core.model.checkpoint import save_encoder
 from core.model.heads import HeadConfig

@@ -114,7 +114,7 @@ class Saliency(io.ComfyNode):
         device = comfy.model_management.intermediate_device()
         return io.NodeOutput(
             found.values.movedim(1, -1).to(device),
-            found.mask.to(device),  # type: ignore[union-attr]
+            found.mask.to(device),  # type: ignore[union-attr]  # set by then
             found.mean.movedim(1, -1).to(device),
             found.confidence,
             found.report,

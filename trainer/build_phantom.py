@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
@@ -43,7 +44,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     figures = json.loads((work / "figures.json").read_text()) if (work / "figures.json").is_file() else {}
 
-    def finish(part: str, model, **found: object) -> None:
+    def finish(part: str, model: Any, **found: object) -> None:
         """Keep a trained part and its figures, so that a later call goes on from here."""
         model.save_pretrained(work / part) if hasattr(model, "save_pretrained") else save_file(
             model.state_dict(), work / part
@@ -69,7 +70,7 @@ def main() -> None:
     assemble(work, options.out, tokenizer, figures)
 
 
-def latents_and_states(work: Path, tokenizer):
+def latents_and_states(work: Path, tokenizer: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty
     state.
     """
@@ -85,7 +86,7 @@ def latents_and_states(work: Path, tokenizer):
     return latents, index, states, encode_captions(text, tokenizer, [""])
 
 
-def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
+def assemble(work: Path, out: Path, tokenizer: Any, figures: dict) -> None:
     """Write the world in half precision beside `out`, then put it in its place."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel
@@ -96,8 +97,8 @@ def assemble(work: Path, out: Path, tokenizer, figures: dict) -> None:
         tokenizer=tokenizer,
         unet=UNet2DConditionModel.from_pretrained(work / "unet"),
         scheduler=new_scheduler(),
-        safety_checker=None,  # type: ignore[arg-type]
-        feature_extractor=None,  # type: ignore[arg-type]
+        safety_checker=None,  # type: ignore[arg-type]  # diffusers allows None
+        feature_extractor=None,  # type: ignore[arg-type]  # diffusers allows None
         requires_safety_checker=False,
     )
     beside = out.with_name(out.name + ".part")

@@ -9,7 +9,7 @@ split and scores its test split. A run's report gets a section with the table. N
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -245,7 +245,14 @@ def block_rows(material: Material, seed: int) -> Iterator[dict]:
         yield _shuffled_row(material, block, name, _exchange, seed, note)
 
 
-def _shuffled_row(material: Material, block: np.ndarray, name: str, shuffle, seed: int, note: str) -> dict:
+def _shuffled_row(
+    material: Material,
+    block: np.ndarray,
+    name: str,
+    shuffle: Callable[[Trials, np.ndarray, np.random.Generator], np.ndarray],
+    seed: int,
+    note: str,
+) -> dict:
     trials, test, rows = material.trials, material.test, []
     for draw in range(DRAWS):
         label = shuffle(trials, block, np.random.default_rng([seed, 17, draw]))

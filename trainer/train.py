@@ -9,6 +9,7 @@ lists them. A killed run goes on with --resume.
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -108,7 +109,11 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     return path
 
 
-def _animator(options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]):
+def _animator(
+    options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
+) -> Callable[[int, EegEncoder], None] | None:
+    options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
+) -> Callable[[int, EegEncoder], None] | None:
     """Return what draws one held-out picture every --animate epochs, or None."""
     if not options.outputs.animate:
         return None

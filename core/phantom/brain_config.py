@@ -42,7 +42,7 @@ class BrainConfig:
     sensor_uv: float = 4.0
     drift_uv: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         from ..montage import MONTAGES
 
         if self.montage not in MONTAGES:

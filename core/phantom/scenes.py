@@ -64,6 +64,7 @@ class Scene:
         """Return the indices of shape, colour, place and size in their tables."""
         tables = (SHAPES, tuple(COLOURS), tuple(PLACES), tuple(SIZES))
         values = (self.shape, self.colour, self.place, self.size)
+        # there are four tables
         return tuple(table.index(value) for table, value in zip(tables, values, strict=True))  # type: ignore[return-value]
 
 

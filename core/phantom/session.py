@@ -1,8 +1,11 @@
 """A sitting of the phantom in one call: scenes from words or pictures, shown to a simulated brain."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,9 @@ from ..files import PHANTOM as WORLD
 from ..preprocessing.selection import Selection
 from ..recording import Recording
 from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes, draw, split_scenes
+
+if TYPE_CHECKING:
+    from .judge import Judge
 
 MAX_PRESENTATIONS = 20_000
 MAX_CHANNEL_PRESENTATIONS = 400_000  # of a second each: a gigabyte or two while it is simulated
@@ -147,7 +153,7 @@ def _vocabulary() -> str:
 
 
 @lru_cache(maxsize=1)
-def _judge():
+def _judge() -> Judge:
     from .judge import load_judge
 
     return load_judge(WORLD)

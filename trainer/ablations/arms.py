@@ -1,6 +1,7 @@
 """The ways of drawing that an ablation compares: NeuroImagen's table 3, and the controls beside it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def full_captions(evaluated: Evaluated, template: str) -> np.ndarray | None:
 
 
 def sample_levels(
-    evaluated: Evaluated, test: Trials, outputs: dict[str, Tensor], pipeline, options: AblationOptions
+    evaluated: Evaluated, test: Trials, outputs: dict[str, Tensor], pipeline: Any, options: AblationOptions
 ) -> tuple[dict[str, Levels], set[str]]:
     """Return both levels for label captions and, where the store has them, for full ones; and which were fitted here.
 
@@ -100,7 +101,7 @@ def sample_levels(
 
 
 def arms_of(
-    evaluated: Evaluated, test: Trials, outputs: dict[str, Tensor], pipeline, options: AblationOptions
+    evaluated: Evaluated, test: Trials, outputs: dict[str, Tensor], pipeline: Any, options: AblationOptions
 ) -> list[Arm]:
     """Return every way of drawing the test windows: table 3's rows, then the controls."""
     levels, fitted = sample_levels(evaluated, test, outputs, pipeline, options)
@@ -140,7 +141,7 @@ def arms_of(
     ]
 
 
-def draw_arm(pipeline, arm: Arm, denoise: float, options: AblationOptions) -> Tensor:
+def draw_arm(pipeline: Any, arm: Arm, denoise: float, options: AblationOptions) -> Tensor:
     """Return an arm's pictures (n, 3, H, W); every arm draws window i with the same noise."""
     if arm.pictures is not None:
         return arm.pictures

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class Eyes:
     clip: str = ""
 
 
-def truth_of(evaluated: Evaluated, trials: Trials, pipeline, eyes: Eyes, options: AblationOptions) -> Seen:
+def truth_of(evaluated: Evaluated, trials: Trials, pipeline: Any, eyes: Eyes, options: AblationOptions) -> Seen:
     """Return the seen pictures of trials, at the size that is drawn, and what the classifier sees in them."""
     images = options.images or evaluated.options.targets.images
     pictures = []
@@ -51,7 +52,7 @@ def truth_of(evaluated: Evaluated, trials: Trials, pipeline, eyes: Eyes, options
 
 
 def choose_denoise(
-    evaluated: Evaluated, pipeline, eyes: Eyes, options: AblationOptions
+    evaluated: Evaluated, pipeline: Any, eyes: Eyes, options: AblationOptions
 ) -> tuple[float, list[dict[str, float]]]:
     """Return the share to redraw, chosen on validation pictures, and what each candidate got there.
 

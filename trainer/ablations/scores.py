@@ -1,5 +1,6 @@
 """The columns of the ablation: what each way of drawing gets, with intervals, shuffled EEG and chance beside it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,7 +78,9 @@ def mean_score(
     return Score(float(each.mean()), interval, float(shuffled.mean()), chance, p_of(value, shuffled), each)
 
 
-def from_pairs(pairs: np.ndarray, groups: np.ndarray, chance: float | None = None, each=None) -> Score:
+def from_pairs(
+    pairs: np.ndarray, groups: np.ndarray, chance: float | None = None, each: np.ndarray | None = None
+) -> Score:
     """Return a score from what drawn picture i would get against the truth of j, pairs (n, n).
 
     each: (n,), the pictures' own values where they are not the diagonal itself: shares that were sampled.
@@ -96,7 +99,12 @@ def pixel_score(metric: Metric, drawn: Tensor, pictures: Tensor, groups: np.ndar
 
 
 def score_pictures(
-    drawn: Tensor, seen: Seen, classifier: Classifier, places=None, clip: str = "", seed: int = 0
+    drawn: Tensor,
+    seen: Seen,
+    classifier: Classifier,
+    places: Callable[[Tensor], np.ndarray] | None = None,
+    clip: str = "",
+    seed: int = 0,
 ) -> dict[str, Score]:
     """Return the ablation's scores of drawn pictures (n, 3, H, W) in [0, 1], by column.
 

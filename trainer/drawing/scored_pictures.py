@@ -4,6 +4,7 @@ EEG.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def seen_pictures(captions: list[str]) -> Tensor:
 
 
 def draw_all(
-    pipeline,
+    pipeline: Any,
     decoded: Conditioning,
     captions: list[str],
     seed: int,

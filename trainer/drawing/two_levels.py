@@ -6,6 +6,7 @@ latent head instead of the saliency it is the route of Takagi & Nishimoto (CVPR 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +56,7 @@ def text_space(encoder: EegEncoder) -> str | None:
     return next((space for space in encoder.spaces if find_space(space).kind in ("text", "prompts")), None)
 
 
-def picture_size(pipeline) -> tuple[int, int]:
+def picture_size(pipeline: Any) -> tuple[int, int]:
     """Return the (width, height) in pixels that a pipeline draws by itself."""
     sample = pipeline.unet.config.sample_size
     height, width = (sample, sample) if isinstance(sample, int) else sample
@@ -63,7 +64,7 @@ def picture_size(pipeline) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def as_start(pipeline, init: str, values: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+def as_start(pipeline: Any, init: str, values: Tensor, size: tuple[int, int] | None = None) -> Tensor:
     """Return pictures (n, 3, H, W) in [0, 1] to start img2img from, at `size` (width, height) or the pipeline's own.
 
     values: saliency pictures (n, 3, h, w) in [0, 1], or SD 1.x latents (n, 4, h, w) with the scaling factor, which the
@@ -81,7 +82,7 @@ def as_start(pipeline, init: str, values: Tensor, size: tuple[int, int] | None =
     return resize(values.float().cpu().clamp(0, 1), size or picture_size(pipeline)).clamp(0, 1)
 
 
-def empty_prompt(pipeline, n: int) -> Conditioning:
+def empty_prompt(pipeline: Any, n: int) -> Conditioning:
     """Return the conditioning of n empty prompts: what is drawn of the pixel level alone."""
     context, pooled = prompt_encoder(pipeline)([""])
     alone = Conditioning("prompts", context=context, pooled=pooled)
@@ -92,7 +93,7 @@ def empty_prompt(pipeline, n: int) -> Conditioning:
 def decode_levels(
     encoder: EegEncoder,
     outputs: dict[str, Tensor],
-    pipeline,
+    pipeline: Any,
     *,
     init: str = AUTO,
     space: str | None = None,
@@ -132,7 +133,7 @@ def decode_levels(
 
 
 def draw_levels(
-    pipeline,
+    pipeline: Any,
     levels: Levels,
     *,
     denoise: float = DENOISE,
@@ -141,7 +142,7 @@ def draw_levels(
     seed: int = 0,
     batch: int = 50,
     progress: Callable[[int], object] | None = None,
-    **more,
+    **more: Any,
 ) -> Tensor:
     """Return one picture for each window, (n, 3, H, W) in [0, 1]: img2img from the start where there is one.
 

@@ -5,6 +5,8 @@ None of them looks at pixels. All of them depend on the network that looks, so a
 made with the same one (`picture_classifiers.py`), at the same number of pictures.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from core.scoring.scores import truth_ranks
@@ -92,7 +94,9 @@ def cosine_similarity(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.divide((a * b).sum(axis=1), norm, out=np.zeros(len(a)), where=norm > 0)
 
 
-def set_interval(statistic, *columns: np.ndarray, n_draws: int = BOOTSTRAPS, seed: int = 0) -> tuple[float, float]:
+def set_interval(
+    statistic: Callable[..., float], *columns: np.ndarray, n_draws: int = BOOTSTRAPS, seed: int = 0
+) -> tuple[float, float]:
     """Return the bootstrap interval, 95 %, of a statistic of whole sets, such as IS or FID, over pictures.
 
     columns: arrays with one row a picture, resampled together. Resampling repeats pictures, which lowers IS and raises

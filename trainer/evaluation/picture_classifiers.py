@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,7 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
         from .squeezenet import SIDE, load_squeezenet
 
         network = load_squeezenet(path).to(device)
+        # the last layer is a Conv2d
         classes = tuple(f"class {i}" for i in range(network.classifier[1].out_channels))  # type: ignore[arg-type]
         return Classifier(path.name, classes, SIDE, lambda x: (network(x.to(device)), network.pooled(x.to(device))))
     if path.is_dir() or (name.count("/") == 1 and not name.startswith((".", "/"))):
@@ -154,7 +156,7 @@ def _transformers(name: str, device: str) -> Classifier:
     return Classifier(name, classes, entrance.side, look)
 
 
-def _from_pretrained(made, name: str):
+def _from_pretrained(made: Any, name: str) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()

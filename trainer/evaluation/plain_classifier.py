@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, one_hot
 
 from core.fitting.closed_form import ALPHAS
-from core.fitting.ridge import fit_ridge
+from core.fitting.ridge import RidgeFit, fit_ridge
 from core.model.prediction import encode_ready, tokens_of
 from core.preprocessing.trials import Trials
 
@@ -57,7 +57,13 @@ def classify_plainly(evaluated: Evaluated, test: Trials) -> tuple[np.ndarray, st
         mean, spread = features.mean(0), features.std(0).clamp(min=1e-9)
         fitted = fit_ridge((features - mean) / spread, wanted, ALPHAS, pictures)
 
-        def says(eeg: np.ndarray, read=read, mean=mean, spread=spread, fitted=fitted) -> np.ndarray:
+        def says(
+            eeg: np.ndarray,
+            read: Callable[[np.ndarray], Tensor] = read,
+            mean: Tensor = mean,
+            spread: Tensor = spread,
+            fitted: RidgeFit = fitted,
+        ) -> np.ndarray:
             return ((read(eeg).double() - mean) / spread @ fitted.weights + fitted.bias).argmax(1).numpy()
 
         right = float((says(val.eeg) == val.label).mean()) if len(val) else 0.0

@@ -1,17 +1,19 @@
 """The phantom's autoencoder: 64 × 64 pictures to 4 × 8 × 8 latents, in diffusers' AutoencoderKL."""
 
+from typing import Any
+
 import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from core.phantom.scenes import split_scenes
+from core.phantom.scenes import Scene, split_scenes
 
 from .pictures import draw_many, to_unit
 
 KL_WEIGHT = 1e-5
 
 
-def new_autoencoder():
+def new_autoencoder() -> Any:
     """Return an untrained AutoencoderKL of about a million parameters with SD 1.x's 4 latent channels."""
     from diffusers import AutoencoderKL
 
@@ -28,7 +30,7 @@ def new_autoencoder():
     )
 
 
-def train_autoencoder(steps: int = 2000, batch: int = 32, seed: int = 0):
+def train_autoencoder(steps: int = 2000, batch: int = 32, seed: int = 0) -> tuple[Any, float]:
     """Train on the drawn training scenes and set `scaling_factor` so that latents have unit variance.
 
     Returns the autoencoder in eval mode and its reconstruction PSNR in dB on the held-out test scenes.
@@ -60,13 +62,13 @@ def train_autoencoder(steps: int = 2000, batch: int = 32, seed: int = 0):
 
 
 @torch.no_grad()
-def encode_pictures(vae, pictures: torch.Tensor, batch: int = 100) -> torch.Tensor:
+def encode_pictures(vae: Any, pictures: torch.Tensor, batch: int = 100) -> torch.Tensor:
     """Return the unscaled latent means (n, 4, 8, 8) of uint8 pictures (n, 3, 64, 64)."""
     return torch.cat([vae.encode(to_unit(part)).latent_dist.mean for part in pictures.split(batch)])
 
 
 @torch.no_grad()
-def reconstruction_psnr(vae, scenes) -> float:
+def reconstruction_psnr(vae: Any, scenes: list[Scene]) -> float:
     """Return the PSNR in dB of pictures of `scenes` through the autoencoder, pictures in [0, 1]."""
     pictures, _ = draw_many(scenes, variants=1, seed=2)
     decoded = torch.cat([vae.decode(part).sample for part in encode_pictures(vae, pictures).split(100)])

@@ -1,6 +1,7 @@
 """The phantom's U-Net: SD 1.x's conditioning (77 × 768) over 4 × 8 × 8 latents, in diffusers' UNet2DConditionModel."""
 
 import copy
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -10,7 +11,7 @@ UNCONDITIONAL_SHARE = 0.1  # captions replaced by the empty prompt, for classifi
 EMA_DECAY = 0.995
 
 
-def new_denoiser():
+def new_denoiser() -> Any:
     """Return an untrained UNet2DConditionModel of about four million parameters."""
     from diffusers import UNet2DConditionModel
 
@@ -29,7 +30,7 @@ def new_denoiser():
     )
 
 
-def new_scheduler():
+def new_scheduler() -> Any:
     """Return the DDIM scheduler with SD 1.x's noise schedule."""
     from diffusers import DDIMScheduler
 
@@ -52,7 +53,7 @@ def train_denoiser(
     steps: int = 3000,
     batch: int = 64,
     seed: int = 0,
-):
+) -> Any:
     """Train the U-Net to predict the noise under frozen text states, the loss weighted by min-SNR (Hang et al. 2023).
 
     latents: (n, 4, 8, 8), already scaled. index: (n,) row of `states` for each latent. states: (n_captions, 77, 768).
@@ -73,6 +74,7 @@ def train_denoiser(
         time = torch.randint(1000, (batch,))
         noise = torch.randn_like(clean)
         with torch.autocast("cpu", torch.bfloat16):
+            # the scheduler takes times as a tensor
             guess = unet(scheduler.add_noise(clean, noise, time), time, context).sample.float()  # type: ignore[arg-type]
         snr = kept[time] / (1 - kept[time])
         weight = snr.clamp(max=5.0) / snr

@@ -15,7 +15,7 @@ def scene_codes(scenes: list[Scene]) -> dict[str, torch.Tensor]:
     return dict(zip(ATTRIBUTES, torch.tensor([scene.codes for scene in scenes]).T, strict=True))
 
 
-def train_judge(steps: int = 500, batch: int = 96, seed: int = 0):
+def train_judge(steps: int = 500, batch: int = 96, seed: int = 0) -> tuple[Judge, dict[str, float]]:
     """Train on drawn pictures with blur and noise added, so that softer pictures are judged by what they show.
 
     Returns the judge in eval mode and its accuracy for each attribute on fresh drawings.
@@ -35,7 +35,7 @@ def train_judge(steps: int = 500, batch: int = 96, seed: int = 0):
         x = (x + 0.06 * torch.rand(batch, 1, 1, 1) * torch.randn_like(x)).clamp(0, 1)
         loss = sum(F.cross_entropy(logits, codes[name][chosen]) for name, logits in judge(x).items())
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[union-attr]
+        loss.backward()  # type: ignore[union-attr]  # never the int 0 of sum
         optimiser.step()
         schedule.step()
     judge.eval()

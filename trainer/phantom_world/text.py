@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -28,7 +29,7 @@ def write_tokenizer(folder: Path) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = sorted({word for scene in all_scenes() for word in scene.caption.split()})
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    learner.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    learner.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]  # a setter
     trainer = trainers.BpeTrainer(vocab_size=4000, initial_alphabet=alphabet, end_of_word_suffix="</w>")
     learner.train_from_iterator([" ".join(words)] * 4, trainer)
     merges = json.loads(learner.to_str())["model"]["merges"]
@@ -41,7 +42,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def new_tokenizer(folder: Path):
+def new_tokenizer(folder: Path) -> Any:
     """Return the CLIPTokenizer of `write_tokenizer`'s files."""
     from transformers import CLIPTokenizer
 
@@ -57,7 +58,7 @@ def new_tokenizer(folder: Path):
     )
 
 
-def new_text_encoder(tokenizer):
+def new_text_encoder(tokenizer: Any) -> Any:
     """Return an untrained CLIPTextModel, 77 × 768 like SD 1.x but one layer deep."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -76,12 +77,12 @@ def new_text_encoder(tokenizer):
     )
 
 
-def tokenize(tokenizer, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
+def tokenize(tokenizer: Any, captions: list[str], length: int = MAX_TOKENS) -> torch.Tensor:
     """Return token ids (n, length), padded and cut as Stable Diffusion's pipelines do."""
     return tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
 
 
-def train_text_encoder(tokenizer, steps: int = 400, batch: int = 96, seed: int = 0):
+def train_text_encoder(tokenizer: Any, steps: int = 400, batch: int = 96, seed: int = 0) -> tuple[Any, float]:
     """Train the text encoder and a small picture network with CLIP's symmetric contrastive loss (Radford et al. 2021).
 
     Only training scenes are seen. Returns the text encoder in eval mode and the 200-way top-1 of held-out captions
@@ -124,7 +125,7 @@ def train_text_encoder(tokenizer, steps: int = 400, batch: int = 96, seed: int =
 
 
 @torch.no_grad()
-def encode_captions(text, tokenizer, captions: list[str], batch: int = 50) -> torch.Tensor:
+def encode_captions(text: Any, tokenizer: Any, captions: list[str], batch: int = 50) -> torch.Tensor:
     """Return the text states (n, 77, 768) that Stable Diffusion's cross-attention takes."""
     ids = tokenize(tokenizer, captions)
     return torch.cat([text(part).last_hidden_state for part in ids.split(batch)])

@@ -264,7 +264,7 @@ def _work(
     jobs: int,
     skip_bad: bool,
     progress: bool,
-):
+) -> Iterable[tuple[Session, Any]]:
     """Yield the account of each session as it is done."""
     from joblib import Parallel, delayed
     from tqdm import tqdm

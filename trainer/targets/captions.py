@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -57,7 +58,7 @@ def caption_pictures(names: list[str], images: Path, model: str, out: Path, seed
     return held
 
 
-def load_blip(model: str):
+def load_blip(model: str) -> tuple[Any, Any]:
     """Return BLIP's processor and network; raises FileNotFoundError with the way to the weights."""
     from transformers import BlipForConditionalGeneration, BlipProcessor
     from transformers.utils import logging

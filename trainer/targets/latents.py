@@ -19,7 +19,7 @@ WAY = (
 )
 
 
-def load_autoencoder(where: str):
+def load_autoencoder(where: str) -> Any:
     """Return diffusers' AutoencoderKL or AutoencoderTiny from a folder, a checkpoint or a hub id, in eval mode.
 
     Raises FileNotFoundError saying what would do.
@@ -68,7 +68,7 @@ def common_size(pictures: Sequence[Picture]) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def to_latents(vae, pictures: Tensor) -> Tensor:
+def to_latents(vae: Any, pictures: Tensor) -> Tensor:
     """Return the latents (n, 4, h, w) of pictures (n, 3, H, W) in [0, 1], scaled as the model's sampler has them.
 
     Of an autoencoder that gives a distribution it is the mean.
@@ -79,6 +79,6 @@ def to_latents(vae, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def to_pictures(vae, latents: Tensor) -> Tensor:
+def to_pictures(vae: Any, latents: Tensor) -> Tensor:
     """Return the pictures (n, 3, H, W) in [0, 1] that latents (n, 4, h, w) in the sampler's scale decode to."""
     return (vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)

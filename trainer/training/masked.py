@@ -133,7 +133,7 @@ def pretrain(
         draw = torch.Generator().manual_seed(seed + 1)
         model.train()
         total = 0.0
-        for number, (eeg, _) in enumerate(batches.epoch(epoch, model)):  # type: ignore[arg-type]
+        for number, (eeg, _) in enumerate(batches.epoch(epoch, model)):  # type: ignore[arg-type]  # has what it reads
             for group in optimiser.param_groups:
                 group["lr"] = settings.lr * learning_rate(epoch * per_epoch + number, steps, settings)
             with accelerator.autocast():

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,7 +203,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256("".join(sorted(map(digest_of, together))).encode()).hexdigest()
 
 
-def _digest_of_contents(contents) -> str:
+def _digest_of_contents(contents: Iterable[bytes]) -> str:
     each = sorted(hashlib.sha256(content).hexdigest() for content in contents)
     return each[0] if len(each) == 1 else hashlib.sha256("".join(each).encode()).hexdigest()
 

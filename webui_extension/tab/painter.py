@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ class Painter:
             return prompt_encoder(self.load())
 
     @contextmanager
-    def alone(self, job: Job):
+    def alone(self, job: Job) -> Iterator[None]:
         """Wait for the pages that draw already; raises Cancelled where this one does not want to any more."""
         while not self.lock.acquire(timeout=0.2):
             job.say("Waiting for another page's pictures")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,13 @@ def whole_part(path: Path, name: str, stop: int, patches: Mapping[int, bytes], t
             yield copy
 
 
-def blank_skips(raw: object, signals: Signals) -> None:
+def blank_skips(raw: Any, signals: Signals) -> None:
     """Turn what MNE fills acquisition skips with (zeros) into missing samples, which are judged like any others."""
-    marks = raw.annotations  # type: ignore[attr-defined]
+    marks = raw.annotations
     for onset, length, text in zip(marks.onset, marks.duration, marks.description, strict=True):
         if str(text).lower() == "bad_acq_skip":
-            start = round((float(onset) - raw.first_time) * signals.sfreq)  # type: ignore[attr-defined]
-            stop = round((float(onset) - raw.first_time + float(length)) * signals.sfreq)  # type: ignore[attr-defined]
+            start = round((float(onset) - raw.first_time) * signals.sfreq)
+            stop = round((float(onset) - raw.first_time + float(length)) * signals.sfreq)
             signals.data[:, max(start, 0) : max(stop, 0)] = np.nan
 
 

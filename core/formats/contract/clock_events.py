@@ -26,7 +26,7 @@ def clock_events(signals: Signals, told: Sequence[tuple[float, float, str]]) -> 
     gaps = dict(clock.jumps)
     for start in signals.segments[1:]:
         gaps.setdefault(start, float(signals.stamps[start] - signals.stamps[start - 1]))
-    events = []
+    events: list[Event] = []
     for onset, (_, duration, label) in zip(
         onsets_of(signals, [t for t, _, _ in told], absolute=True), told, strict=True
     ):

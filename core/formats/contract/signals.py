@@ -62,17 +62,17 @@ class Signals:
     sfreq_said: str = "declared"
     stamps: np.ndarray | None = None
     stamps_jitter_s: float = 0.2
-    rates_told: dict[str, float] = field(default_factory=dict)
+    rates_told: dict[str, float] = field(default_factory=dict[str, float])
     lost: int | None = None
     positions: np.ndarray | None = None
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list[Event])
     event_source: str = "annotations"
-    marker_events: dict[str, list[Event]] = field(default_factory=dict)
-    sidecar_events: dict[str, list[Event]] = field(default_factory=dict)
+    marker_events: dict[str, list[Event]] = field(default_factory=dict[str, list[Event]])
+    sidecar_events: dict[str, list[Event]] = field(default_factory=dict[str, list[Event]])
     segments: tuple[int, ...] = (0,)
     reference: str = "as recorded"
-    dropped: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict[str, str])
+    notes: list[str] = field(default_factory=list[str])
     companions: tuple[Path, ...] = ()
     stim_mask: int | None = None
     # our own files were judged before they were written: they come back exactly as they went

@@ -35,7 +35,8 @@ def read_cells(path: Path, most_bytes: int = MOST_BYTES) -> Cells:
         ) from error
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max("\t;,", key=first.count)
-    reader, rows, line = csv.reader(StringIO(text, newline=None), delimiter=delimiter), [], 1
+    reader, line = csv.reader(StringIO(text, newline=None), delimiter=delimiter), 1
+    rows: list[tuple[int, tuple[str, ...]]] = []
     try:
         for read in reader:
             if any(cell.strip() for cell in read):

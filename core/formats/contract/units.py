@@ -6,8 +6,10 @@ import re
 
 VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
 
-_PREFIXES = {"": "V", "m": "mV", "milli": "mV", "n": "nV", "nano": "nV"}
-_PREFIXES |= dict.fromkeys(("u", "micro", "mu", "mc", "mk", "mic", "micr"), "uV")
+_PREFIXES = {
+    **{"": "V", "m": "mV", "milli": "mV", "n": "nV", "nano": "nV"},
+    **dict.fromkeys(("u", "micro", "mu", "mc", "mk", "mic", "micr"), "uV"),
+}
 _UNKNOWN = {"", "n/a", "na", "none", "unknown", "a.u", "au", "arb", "raw", "counts", "count", "adc", "adu", "?", "-"}
 # a unit cut to EDF's eight characters still says what it is; what follows is what it counts or how it was coupled
 _VOLTAGE = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,12 @@ class RecordClock:
     annotations: list[tuple[float, float, str]]
 
 
-def record_clock(records: np.ndarray, header: object) -> RecordClock | None:
+def record_clock(records: np.ndarray, header: Any) -> RecordClock | None:
     """Return the clock of a file's records (n_records, bytes), None where it has none: plain EDF, or a damaged one.
 
     EDF+ (Kemp and Olivan 2003): the first annotation signal of each record begins with the record's start time.
     """
-    labels, samples, width = header.labels, header.samples, header.sample_bytes  # type: ignore[attr-defined]
+    labels, samples, width = header.labels, header.samples, header.sample_bytes
     rows = [i for i, label in enumerate(labels) if label in _ANNOTATIONS]
     if not rows or len(records) == 0:
         return None

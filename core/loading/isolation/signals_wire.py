@@ -49,7 +49,7 @@ def receive(source: IO[bytes], most_bytes: int) -> dict[str, Any]:
         values = np.empty(shape, kind)
         into = values.data.cast("B") if values.size else memoryview(b"")
         while len(into):
-            if not (count := source.readinto(into)):  # type: ignore[attr-defined]
+            if not (count := source.readinto(into)):  # type: ignore[attr-defined]  # a raw stream
                 raise EOFError
             into = into[count:]
         return values

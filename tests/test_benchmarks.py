@@ -1,0 +1,34 @@
+"""Benchmarks where they cannot run: one line says what is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "one_line.py")
+
+
+def run(*words):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, cwd=ROOT)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_missing_package_is_one_line_that_names_it(script):
+    done = run("-S", f"benchmarks/{script}")  # -S: without any installed package
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{script} cannot run here: the package '")
+    assert "install.py test" in line
+
+
+def test_missing_data_is_one_line_that_names_the_folder(tmp_path):
+    done = run("benchmarks/n170.py", "--source", str(tmp_path / "gone"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("n170.py cannot run here: ")
+    assert "gone" in done.stderr
+    assert "Traceback" not in done.stderr
