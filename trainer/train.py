@@ -112,8 +112,6 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
 def _animator(
     options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
 ) -> Callable[[int, EegEncoder], None] | None:
-    options: TrainOptions, trials: Trials, parts: dict[str, np.ndarray]
-) -> Callable[[int, EegEncoder], None] | None:
     """Return what draws one held-out picture every --animate epochs, or None."""
     if not options.outputs.animate:
         return None
