@@ -1,43 +1,25 @@
-"""The readers of recordings, one file per family; adding a format is a small file and one line in READERS."""
+"""The readers of recordings, one file per family; adding a format is a small file and one row in `FORMATS`."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from ..formats.contract.signals import Reader
-from ..formats.headsets import brainflow, emotiv, mind_monitor, muse, openbci, unicorn, xdf
-from ..formats.lab import brainvision, cnt, edf, egi, gdf, mff, nicolet
-from ..formats.toolboxes import arff, csv_file, eeglab, fif, matlab, native, numpy_files, nwb
-from ..registry import by_name
+from ..formats.contract.suffixes import FORMATS
+from ..registry import by_name, registry
 from . import bids
 from .detect import looked_for, reader_of, suffix_of_bytes
 
-_FILES = by_name(
-    (
-        *edf.READERS,
-        brainvision.READER,
-        eeglab.READER,
-        fif.READER,
-        gdf.READER,
-        *cnt.READERS,
-        egi.READER,
-        mff.READER,
-        nicolet.READER,
-        emotiv.READER,
-        muse.READER,
-        mind_monitor.READER,
-        *openbci.READERS,
-        unicorn.READER,
-        brainflow.READER,
-        arff.READER,
-        native.READER,
-        xdf.READER,
-        nwb.READER,
-        *matlab.READERS,
-        numpy_files.READER,
-        csv_file.READER,
-    )
-)
+
+def _reader_in(module: str, name: str) -> Reader:
+    """Return the reader of that name from a module of `formats`, which has one `READER` or several `READERS`."""
+    found = import_module(f"..formats.{module}", __package__)
+    readers: tuple[Reader, ...] = getattr(found, "READERS", None) or (found.READER,)
+    return by_name(readers)[name]
+
+
+_FILES = registry(*((name, _reader_in(row.module, name)) for name, row in FORMATS.items() if row.module))
 # a BIDS folder holds files of the others
 READERS: dict[str, Reader] = by_name((*_FILES.values(), bids.reader_over(_FILES)))
 

@@ -1,39 +1,56 @@
-"""The names of the formats and the suffixes they answer to: all that a host must know before a file is opened."""
+"""The formats by name, with the suffixes they answer to: all that a host must know before a file is opened."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-# of a set of files (.vhdr, .vmrk, .eeg) the one that a reader is given comes first
-SUFFIXES: dict[str, tuple[str, ...]] = {
-    "arff": (".arff",),
-    "bids": (),
-    "brainflow": (".csv",),
-    "brainvision": (".vhdr", ".vmrk", ".eeg"),
-    "neuroscan": (".cnt",),
-    "ant": (".cnt",),
-    "csv": (".csv", ".tsv", ".txt", ".asc"),
-    "edf": (".edf", ".rec"),
-    "bdf": (".bdf",),
-    "eeglab": (".set", ".fdt"),
-    "egi": (".raw", ".egi"),
-    "emotiv": (".csv",),
-    "fif": (".fif",),
-    "gdf": (".gdf",),
-    "matlab": (".mat",),
-    "hdf5": (".h5", ".hdf5", ".hdf"),
-    "mff": (".mff",),
-    "mind_monitor": (".csv",),
-    "muse": (".csv",),
-    "native": (".safetensors",),
-    "nicolet": (".head", ".data"),
-    "numpy": (".npy", ".npz", ".pkl", ".pickle"),
-    "nwb": (".nwb",),
-    "openbci": (".txt",),
-    "openbci_sd": (".txt",),
-    "unicorn": (".csv",),
-    "xdf": (".xdf", ".xdfz"),
-}
+from ...registry import registry
+
+
+@dataclass(frozen=True)
+class Format:
+    """A family of files. suffixes: of a set of files (.vhdr, .vmrk, .eeg) the one that a reader is given comes first.
+
+    module: where its reader lies, in a room of `formats`, loaded when the first file is opened; None for BIDS folders,
+    whose files the other readers read.
+    """
+
+    suffixes: tuple[str, ...]
+    module: str | None = None
+
+
+# where several know a file, the first is asked first
+FORMATS: dict[str, Format] = registry(
+    ("edf", Format((".edf", ".rec"), "lab.edf")),
+    ("bdf", Format((".bdf",), "lab.edf")),
+    ("brainvision", Format((".vhdr", ".vmrk", ".eeg"), "lab.brainvision")),
+    ("eeglab", Format((".set", ".fdt"), "toolboxes.eeglab")),
+    ("fif", Format((".fif",), "toolboxes.fif")),
+    ("gdf", Format((".gdf",), "lab.gdf")),
+    ("neuroscan", Format((".cnt",), "lab.cnt")),
+    ("ant", Format((".cnt",), "lab.cnt")),
+    ("egi", Format((".raw", ".egi"), "lab.egi")),
+    ("mff", Format((".mff",), "lab.mff")),
+    ("nicolet", Format((".head", ".data"), "lab.nicolet")),
+    ("emotiv", Format((".csv",), "headsets.emotiv")),
+    ("muse", Format((".csv",), "headsets.muse")),
+    ("mind_monitor", Format((".csv",), "headsets.mind_monitor")),
+    ("openbci", Format((".txt",), "headsets.openbci")),
+    ("openbci_sd", Format((".txt",), "headsets.openbci")),
+    ("unicorn", Format((".csv",), "headsets.unicorn")),
+    ("brainflow", Format((".csv",), "headsets.brainflow")),
+    ("arff", Format((".arff",), "toolboxes.arff")),
+    ("native", Format((".safetensors",), "toolboxes.native")),
+    ("xdf", Format((".xdf", ".xdfz"), "headsets.xdf")),
+    ("nwb", Format((".nwb",), "toolboxes.nwb")),
+    ("matlab", Format((".mat",), "toolboxes.matlab")),
+    ("hdf5", Format((".h5", ".hdf5", ".hdf"), "toolboxes.matlab")),
+    ("numpy", Format((".npy", ".npz", ".pkl", ".pickle"), "toolboxes.numpy_files")),
+    ("csv", Format((".csv", ".tsv", ".txt", ".asc"), "toolboxes.csv_file")),
+    ("bids", Format(())),
+)
+SUFFIXES = {name: row.suffixes for name, row in FORMATS.items()}
 ARCHIVES = (".gz", ".zip")
 
 
