@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,22 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py") if path.name != "one_line.py")
 
 
-def run(*words):
+def run(python, *words):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=environment, cwd=ROOT)
+    return subprocess.run([python, *words], capture_output=True, text=True, env=environment, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """Return an interpreter without any package."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_missing_package_is_one_line_that_names_it(script):
-    done = run("-S", f"benchmarks/{script}")  # -S: without any installed package
+def test_a_missing_package_is_one_line_that_names_it(script, bare):
+    done = run(bare, f"benchmarks/{script}")
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -27,7 +36,7 @@ def test_a_missing_package_is_one_line_that_names_it(script):
 
 
 def test_missing_data_is_one_line_that_names_the_folder(tmp_path):
-    done = run("benchmarks/n170.py", "--source", str(tmp_path / "gone"))
+    done = run(sys.executable, "benchmarks/n170.py", "--source", str(tmp_path / "gone"))
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("n170.py cannot run here: ")
     assert "gone" in done.stderr
