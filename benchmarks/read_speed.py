@@ -38,7 +38,7 @@ sys.path[:0] = [{root!r}]
 path, side = {path!r}, {side!r}
 import mne, scipy.signal
 mne.io.read_raw
-from core.recording import load_recording
+from core.loading.load import load_recording
 read = {{
     "edf": mne.io.read_raw_edf, "bdf": mne.io.read_raw_bdf,
     "vhdr": mne.io.read_raw_brainvision, "fif": mne.io.read_raw_fif,

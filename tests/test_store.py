@@ -190,7 +190,8 @@ import sys, time
 sys.path.insert(0, {root!r})
 from tests.test_store import CONFIG, PROVENANCE, load
 from functools import partial
-from trainer.datasets import Session, write_store
+from trainer.store.dataset import Session
+from trainer.store.store import write_store
 
 def slowly(number):
     if number == 2:
