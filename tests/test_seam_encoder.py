@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.choices import PERSONAL_ARCHITECTURES
 from core.encoders import ENCODERS, BuildContext, Encoder, build_encoder, config_for
 from core.encoders.registry import by_gradient_descent, in_closed_form
 from core.model.build_context import context_of
@@ -175,6 +176,7 @@ def test_every_row_goes_by_its_own_name_and_is_trained_in_one_way():
     assert all(name == row.name for name, row in ENCODERS.items())
     assert set(in_closed_form()) == {"linear", "tangent"}
     assert not set(in_closed_form()) & set(by_gradient_descent())
+    assert tuple(name for name, row in ENCODERS.items() if row.one_person) == PERSONAL_ARCHITECTURES
 
 
 @pytest.mark.parametrize("name", ENCODERS)
