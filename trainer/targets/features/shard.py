@@ -60,6 +60,8 @@ def write_shard(
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
+        if path.is_file():  # another process was quicker, and Windows lets nobody replace a file that is mapped
+            return path
         raise OSError(
             f"{len(rows)} rows of features could not be written to {folder} ({error.strerror or error}); "
             "what was written before is kept: make room and run it again"

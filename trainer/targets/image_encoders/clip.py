@@ -17,13 +17,13 @@ def load_clip(card: ImageEncoder, device: str) -> Model:
 
     encoder = load_pretrained(CLIPVisionModelWithProjection, card.source, revision=card.revision).to(device)
     size = card.size or encoder.config.image_size
-    other_size = size != encoder.config.image_size
+    more = {"interpolate_pos_encoding": True} if size != encoder.config.image_size else {}
 
     def encode(pixels: list[Any]) -> Tensor:
         batch = torch.stack(pixels).to(device)
         if card.pooling == "model":
-            return encoder(batch, interpolate_pos_encoding=other_size).image_embeds
-        found = encoder(batch, output_hidden_states=True, interpolate_pos_encoding=other_size)
+            return encoder(batch, **more).image_embeds
+        found = encoder(batch, output_hidden_states=True, **more)
         return pooled(card, found.hidden_states[1:], 1, encoder.vision_model.post_layernorm)
 
     return Model(prepare_for(card, size), encode)
