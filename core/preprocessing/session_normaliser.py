@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from .trials import Trials
 
 def session_names(trials: Trials) -> np.ndarray:
     """Return the name of each trial's session (n,): person/session."""
-    return np.char.add(np.char.add(trials.subject.astype(str), "/"), trials.session.astype(str))
+    pairs = zip(trials.subject.tolist(), trials.session.tolist(), strict=True)
+    return np.array([f"{person}/{session}" for person, session in pairs], dtype=np.str_)
 
 
 def fit_sessions(
@@ -73,9 +74,9 @@ class SessionWindows:
 
     def __getitem__(self, chosen: Any) -> np.ndarray:
         if isinstance(chosen, tuple):
-            rest = chosen[1:]
-            many = np.ndim(chosen[0]) > 0 or isinstance(chosen[0], slice)
-            return self[chosen[0]][(slice(None), *rest) if many else rest]
+            first, *rest = cast(tuple[Any, ...], chosen)
+            many = np.ndim(first) > 0 or isinstance(first, slice)
+            return self[first][(slice(None), *rest) if many else tuple(rest)]
         windows, sessions = np.asarray(self._eeg[chosen]), np.asarray(self._sessions[chosen])
         if windows.ndim == 2:
             return self._changed(windows[None], sessions[None])[0]

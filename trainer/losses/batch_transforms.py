@@ -44,12 +44,13 @@ def mixup(batch: Batch, rng: np.random.Generator) -> Batch:
     """
     n = len(batch.eeg)
     share = float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA))
-    order = torch.from_numpy(rng.permutation(n)).to(batch.eeg.device)
+    order = torch.tensor(rng.permutation(n).tolist(), device=batch.eeg.device)
 
     def mixed(rows: Tensor) -> Tensor:
         return share * rows + (1 - share) * rows[order]
 
-    targets, index = {}, {}
+    targets: dict[str, Tensor] = {}
+    index: dict[str, Tensor] = {}
     for space, target in batch.targets.items():
         shares = F.one_hot(target, batch.n_classes[space]).float() if space in batch.n_classes else target
         number = batch.index[space]

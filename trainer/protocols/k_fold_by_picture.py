@@ -16,7 +16,7 @@ def k_fold_by_picture(trials: Trials, options: FoldOptions) -> Iterator[Fold]:
     """
     chosen = trials_of(trials, options)
     pictures, first, number = np.unique(trials.image_id[chosen], return_index=True, return_inverse=True)
-    number = number.reshape(-1)
+    number = np.ravel(number)
     if len(pictures) < options.n_folds:
         needs, found = f"at least {options.n_folds} different pictures (--n-folds)", f"there are {len(pictures)}"
         raise TooLittle("k-fold-by-picture", needs, found)
