@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import PAGES, ROOT, pictures, read, table, tables
+from tests.webui_standin import extension
 
 README = read("README.md")
 BLOCKS = [
@@ -139,15 +140,15 @@ def test_the_table_of_nodes_names_every_node_and_the_readme_counts_them():
 
 
 def test_the_fields_that_the_api_is_said_to_take_are_those_that_it_takes():
-    from webui_extension.generation.request import FIELDS
+    fields = extension("generation.request").FIELDS  # under the name that the webui gives the package
 
     text = read("docs/webui.md")
     listed = text.partition("an object with the accordion's fields (")[2].partition(";")[0]
-    assert tuple(re.findall(r"`(\w+)`", listed)) == FIELDS
+    assert tuple(re.findall(r"`(\w+)`", listed)) == fields
     [curl] = [block for page, block in BLOCKS if page == "docs/webui.md"]
     body = json.loads(curl.partition("-d '")[2].rpartition("'")[0].replace("'\"$(base64 -w0 me.edf)\"'", "AAAA"))
     [argument] = body["alwayson_scripts"]["EEG conditioning"]["args"]
-    assert set(argument) <= set(FIELDS)
+    assert set(argument) <= set(fields)
     assert (ROOT / "assets" / "encoders" / argument["encoder"]).is_file()
 
 

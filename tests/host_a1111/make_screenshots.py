@@ -2,8 +2,8 @@
 
     A1111_DIR=... A1111_PYTHON=... python -m tests.host_a1111.make_screenshots [name ...]
 
-Needs playwright and a Chromium ($CHROMIUM, /usr/bin/chromium). The recording is simulated, and the checkpoint is of
-random weights: what it draws is noise.
+Needs playwright and a Chromium ($CHROMIUM, /usr/bin/chromium). The recording is simulated, and the checkpoint is the
+phantom's tiny diffusion model, which draws 64 × 64; Hires. fix makes that large enough to look at.
 """
 
 import io
@@ -15,8 +15,8 @@ from pathlib import Path
 from PIL import Image
 
 from tests.host_a1111.browser import Page, webui_page
-from tests.host_a1111.checkpoints import CHECKPOINTS
 from tests.host_a1111.host import ROOT, Host, checkouts, new_data
+from tests.host_a1111.phantom_world.checkpoint import write_phantom
 from tests.host_comfyui.browser import chromium
 from tests.host_comfyui.recordings import write_edf
 
@@ -24,27 +24,34 @@ DOCS = ROOT / "docs"
 SCENES = (
     "a large red star at the top",
     "a small blue ring on the right",
-    "a large green square in the middle",
+    "a large orange triangle on the left",
+    "a small yellow circle at the bottom",
 )
+PROMPT = "a large white cross at the bottom right"
 PHANTOM = "phantom-epoc14.safetensors"
-WIDTH, HEIGHT = 1360, 1180
+WIDTH, HEIGHT, TALL = 1360, 1180, 1560
 GAP = 12
-PATIENCE_MS = 300_000
+PATIENCE_MS = 600_000
+GUIDANCE = 3  # what the phantom's pictures are drawn with everywhere
+# The phantom draws 64 × 64: its pictures are shown as large as the gallery is.
+LARGE = "#txt2img_gallery .preview > button img { width: 100%; height: 100%; object-fit: contain; }"
 
 
 def prepared(page: Page, edf: Path) -> None:
-    """Upload the recording in txt2img, choose the phantom's encoder and set small pictures."""
-    page.fill("txt2img_prompt", "oil painting")
-    page.settings(size=256, steps=8)
+    """Upload the recording in txt2img, choose the phantom's encoder and the size that the phantom draws."""
+    page.settings(size=64, steps=20)
+    page.fill("txt2img_cfg_scale", GUIDANCE)
     page.give_recording(edf)
     page.pick("sd_eeg_txt2img_encoder", PHANTOM)
+    page.pick("sd_eeg_txt2img_average", "per label")
 
 
 def accordion(page: Page, edf: Path) -> bytes:
-    """The accordion in txt2img and three pictures, one a window."""
+    """The accordion in txt2img and a picture of each scene that was shown."""
     prepared(page, edf)
-    page.fill("txt2img_batch_size", 3)
+    page.fill("txt2img_batch_size", len(SCENES))
     page.generate(patience_ms=PATIENCE_MS)
+    page.page.add_style_tag(content=LARGE)
     page.settle(1500)
     return page.page.screenshot()
 
@@ -59,22 +66,34 @@ def tab(page: Page, edf: Path) -> bytes:
     page.fill("sd_eeg_tab_which", "0-4")
     page.click("sd_eeg_tab_decode")
     page.until("sd_eeg_tab_readings", "Confidence")
+    page.page.set_viewport_size({"width": WIDTH, "height": TALL})  # down to what was read in the windows
     page.settle(1500)
     return page.page.screenshot()
+
+
+def enlarge(page: Page) -> None:
+    """Have Hires. fix make pictures four times as large, for the plot writes its words as large as its pictures."""
+    page.find("txt2img_hr").locator(".label-wrap").first.click()  # opens it and switches it on
+    page.settle(800)
+    page.pick("txt2img_hr_upscaler", "Lanczos")
+    page.fill("txt2img_hr_scale", 4)
+    page.fill("txt2img_denoising_strength", 0)
 
 
 def xyz(page: Page, edf: Path) -> bytes:
     """The X/Y/Z plot over strength and window: its fields, and under them the grid that it drew."""
     prepared(page, edf)
-    page.settings(size=96)
+    page.fill("txt2img_prompt", PROMPT)
     page.pick("sd_eeg_txt2img_mode", "blend")
+    enlarge(page)
     page.choose_script("X/Y/Z plot")
-    for letter, axis, values in (("x", "Strength", "0, 0.33, 0.67, 1"), ("y", "Window", "0, 6, 12")):
+    for letter, axis, values in (("x", "Strength", "0, 0.33, 0.67, 1"), ("y", "Window", "0, 1, 2")):
         page.pick(f"script_txt2img_xyz_plot_{letter}_type", f"[EEG] {axis}")
         page.fill(f"script_txt2img_xyz_plot_{letter}_values", values)
     page.generate(patience_ms=PATIENCE_MS)
     [grid] = page.files()
     drawn = Image.open(io.BytesIO(grid)).convert("RGB")
+    drawn.thumbnail((WIDTH // 2, HEIGHT))
     container = page.page.locator("#txt2img_script_container").first
     container.scroll_into_view_if_needed()
     first, last = (page.find(name).bounding_box() for name in ("script_list", "script_txt2img_xyz_plot_y_type"))
@@ -101,7 +120,7 @@ def main(names: list[str]) -> None:
     checkout = checkouts()[0]
     with tempfile.TemporaryDirectory() as folder:
         data, edf = new_data(Path(folder) / "data", checkout.kind), Path(folder) / "phantom-simulated.edf"
-        CHECKPOINTS[checkout.kind][0](data / "models" / "Stable-diffusion")
+        write_phantom(data / "models" / "Stable-diffusion")
         write_edf(list(SCENES), edf, "epoc-14")
         host = Host(checkout, data)
         try:

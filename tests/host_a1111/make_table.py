@@ -37,6 +37,7 @@ FEATURES = {
     "init image from saliency and latent": ("eegs_picture", "same_picture"),
     "a prompts head with the host's text encoder": ("test_prompts_are_mixed",),
     "SDXL": ("test_sdxl",),
+    "the phantom's own model draws what was seen": ("test_the_judge", "test_pictures_from_the_eeg"),
     "infotext, PNG Info, the API's infotext": ("test_infotext",),
     "X/Y/Z plot": ("test_xyz",),
     "bad input stops with plain words": ("test_bad_input",),

@@ -262,8 +262,11 @@ class FrontEnd:
 
     def toasts(self) -> str:
         """What the messages in the corner say; they are closed."""
-        said = "\n".join(self.page.locator(".p-toast-message").all_inner_texts())
-        self.page.evaluate("() => app.extensionManager.toast.removeAll()")
+        said = "\n".join(self.page.locator(".p-toast-message, [data-testid=toast]").all_inner_texts())
+        # Front ends before 1.58 call it removeAll.
+        self.page.evaluate(
+            "() => { const { dismissAll, removeAll } = app.extensionManager.toast; (dismissAll ?? removeAll)() }"
+        )
         self.page.wait_for_timeout(300)
         return said
 
