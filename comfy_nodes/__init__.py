@@ -1,4 +1,7 @@
 """The ComfyUI side: the nodes of every nodes_<topic>.py, each file loaded by itself."""
+# The host's own packages are not there where types are checked.
+# pyright: reportMissingImports=false, reportUntypedBaseClass=false, reportUnknownParameterType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import importlib
 import logging

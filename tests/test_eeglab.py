@@ -10,6 +10,7 @@ from scipy.io import loadmat, savemat
 
 from core.formats.contract.signals import ReadOptions
 from core.formats.toolboxes import eeglab
+from core.formats.toolboxes.mat_outline import outline_of
 from core.loading.load import load_recording
 from tests.format_cases import CASES
 from tests.format_cases.eeglab_writers import write_eeglab, write_eeglab_73, write_eeglab_fdt
@@ -138,6 +139,19 @@ def test_a_matlab_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.set").write_text("not a MATLAB file")
     with pytest.raises(ValueError, match=r"t\.set: not an EEGLAB file: it is no MATLAB file at all"):
         load_recording(tmp_path / "t.set", format="eeglab")
+
+
+def test_a_matlab_73_name_of_a_data_file_without_any_text_is_none(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "r.set"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, value in (("nbchan", 2.0), ("pnts", 100.0), ("trials", 1.0), ("srate", 128.0)):
+            file[f"EEG/{name}"] = np.array([[value]])
+        file["EEG/data"] = h5py.Empty("u2")  # a data set of no space at all, whose size is None
+        file["EEG/data"].attrs["MATLAB_class"] = np.bytes_("char")
+    outline = outline_of(path)
+    assert (outline.n_channels, outline.data_file) == (2, "")
 
 
 def test_matlab_73_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch) -> None:

@@ -74,21 +74,23 @@ def latents_and_states(work: Path, tokenizer: Any) -> tuple[torch.Tensor, torch.
     """Return scaled latents of the drawn training scenes, each one's caption index, the captions' states and the empty
     state.
     """
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from transformers import CLIPTextModel
 
     vae = AutoencoderKL.from_pretrained(work / "vae").eval()
     text = CLIPTextModel.from_pretrained(work / "text_encoder").eval()
     scenes = split_scenes()["train"]
     pictures, index = draw_many(scenes, variants=16, seed=7)
-    latents = encode_pictures(vae, pictures) * vae.config.scaling_factor
+    latents = encode_pictures(vae, pictures) * vae.config["scaling_factor"]
     states = encode_captions(text, tokenizer, [scene.caption for scene in scenes])
     return latents, index, states, encode_captions(text, tokenizer, [""])
 
 
 def assemble(work: Path, out: Path, tokenizer: Any, figures: dict) -> None:
     """Write the world in half precision beside `out`, then put it in its place."""
-    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
     from transformers import CLIPTextModel
 
     pipeline = StableDiffusionPipeline(

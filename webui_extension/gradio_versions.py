@@ -33,16 +33,16 @@ def upload_folders() -> tuple[Path, ...]:
     return (Path(named) if named else Path(tempfile.gettempdir()) / "gradio",)
 
 
-def js(code: str) -> dict[str, str]:
+def js(code: str) -> dict[str, Any]:
     """Return the keyword argument that runs JavaScript with an event: `_js` in gradio 3, `js` later."""
     return {"_js" if major() < 4 else "js": code}
 
 
-def lossless() -> dict[str, str]:
+def lossless() -> dict[str, Any]:
     """Return the keyword argument that keeps a gallery's pictures as PNG; gradio 3 always does."""
     return {} if major() < 4 else {"format": "png"}
 
 
-def at_once(pages: int = 8) -> dict[str, int]:
+def at_once(pages: int = 8) -> dict[str, Any]:
     """Return the keyword argument that lets an event run for several pages at a time; gradio 3 always does."""
     return {} if major() < 4 else {"concurrency_limit": pages}

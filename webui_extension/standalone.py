@@ -127,7 +127,7 @@ def serve(options: argparse.Namespace, block: bool = True) -> Any:
     # Uploads and pictures go when the process does; nothing is asked of, or told to, any other computer.
     os.environ["GRADIO_TEMP_DIR"] = str(kept_folder() / "pages")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    import gradio as gr
+    from gradio.themes import Base
 
     from .tab.tab import build_tab
 
@@ -143,7 +143,7 @@ def serve(options: argparse.Namespace, block: bool = True) -> Any:
         quiet=True,
         prevent_thread_lock=True,
         max_file_size=place.sources.shelf.max_bytes,
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
             block_info_text_color="*neutral_500"  # what explains a field is too faint to read otherwise
         ),
         css_paths=[ROOT / "style.css"],

@@ -1,5 +1,6 @@
 """The phantom's autoencoder out of the host's layers: the host's own one is fixed to 32 groups in every norm."""
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ layers = comfy.ops.disable_weight_init  # so that the host can move and cast the
 class Residual(nn.Module):
     """Two convolutions beside a short cut."""
 
-    def __init__(self, n_in: int, n_out: int, groups: int):
+    def __init__(self, n_in: int, n_out: int, groups: int) -> None:
         super().__init__()
         self.norm1, self.conv1 = layers.GroupNorm(groups, n_in, eps=1e-6), layers.Conv2d(n_in, n_out, 3, padding=1)
         self.norm2, self.conv2 = layers.GroupNorm(groups, n_out, eps=1e-6), layers.Conv2d(n_out, n_out, 3, padding=1)
@@ -28,7 +29,7 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Attention of every place to every other, one head."""
 
-    def __init__(self, width: int, groups: int):
+    def __init__(self, width: int, groups: int) -> None:
         super().__init__()
         self.group_norm = layers.GroupNorm(groups, width, eps=1e-6)
         self.to_q, self.to_k, self.to_v = (layers.Linear(width, width) for _ in range(3))
@@ -44,30 +45,32 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """Residual blocks of one resolution, then a step to the next one where there is one."""
 
-    def __init__(self, widths: list[int], groups: int, step: str | None = None):
+    downsamplers: nn.ModuleList
+    upsamplers: nn.ModuleList
+
+    def __init__(self, widths: list[int], groups: int, step: str | None = None) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Residual(a, b, groups) for a, b in pairwise(widths))
         self.step = step
         if step:
-            convolution = nn.Module()
-            convolution.conv = layers.Conv2d(widths[-1], widths[-1], 3, stride=2 if step == "downsamplers" else 1)
-            self.add_module(step, nn.ModuleList([convolution]))
+            convolution = layers.Conv2d(widths[-1], widths[-1], 3, stride=2 if step == "downsamplers" else 1)
+            self.add_module(step, nn.ModuleList([nn.Sequential(OrderedDict(conv=convolution))]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, first width, height, width) to the last width, at half or twice the size after a step."""
         for block in self.resnets:
             x = block(x)
         if self.step == "downsamplers":
-            return self.downsamplers[0].conv(F.pad(x, (0, 1, 0, 1)))
+            return self.downsamplers[0](F.pad(x, (0, 1, 0, 1)))
         if self.step == "upsamplers":
-            return self.upsamplers[0].conv(F.pad(F.interpolate(x, scale_factor=2.0), (1, 1, 1, 1)))
+            return self.upsamplers[0](F.pad(F.interpolate(x, scale_factor=2.0), (1, 1, 1, 1)))
         return x
 
 
 class Middle(nn.Module):
     """The middle of either half: residual, attention, residual."""
 
-    def __init__(self, width: int, groups: int):
+    def __init__(self, width: int, groups: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(Residual(width, width, groups) for _ in range(2))
         self.attentions = nn.ModuleList([Attention(width, groups)])
@@ -80,7 +83,10 @@ class Middle(nn.Module):
 class Half(nn.Module):
     """The encoder, or with `up` the decoder; its names are those of the files in diffusers' format."""
 
-    def __init__(self, config: dict[str, Any], n_in: int, n_out: int, *, up: bool):
+    down_blocks: nn.ModuleList
+    up_blocks: nn.ModuleList
+
+    def __init__(self, config: dict[str, Any], n_in: int, n_out: int, *, up: bool) -> None:
         super().__init__()
         widths, groups, depth = config["block_out_channels"], config["norm_num_groups"], config["layers_per_block"] + up
         widths = widths[::-1] if up else widths
@@ -110,7 +116,7 @@ class Autoencoder(nn.Module):
     config: a diffusers AutoencoderKL's; its state dict fits as it is.
     """
 
-    def __init__(self, config: dict[str, Any]):
+    def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         latent = config["latent_channels"]
         self.encoder = Half(config, config["in_channels"], 2 * latent, up=False)

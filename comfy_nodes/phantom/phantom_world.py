@@ -40,7 +40,8 @@ def load_model(folder: Path = FOLDER) -> Any:
 
     class PhantomLayers(comfy.ops.disable_weight_init):
         class GroupNorm(comfy.ops.disable_weight_init.GroupNorm):
-            def __init__(self, num_groups: int, num_channels: int, **more: Any):  # the host asks for 32 everywhere
+            # the host asks for 32 groups everywhere
+            def __init__(self, num_groups: int, num_channels: int, **more: Any) -> None:
                 super().__init__(denoiser["norm_num_groups"], num_channels, **more)
 
     class PhantomConfig(comfy.supported_models.SD15):
@@ -76,7 +77,7 @@ def load_clip(folder: Path = FOLDER) -> Any:
     config, weights = read_part(folder, "text_encoder")
 
     class PhantomText(comfy.clip_model.CLIPTextModel):
-        def __init__(self, config_dict: dict, dtype: Any, device: Any, operations: Any):
+        def __init__(self, config_dict: dict, dtype: Any, device: Any, operations: Any) -> None:
             super().__init__(config_dict, dtype, device, operations)
             size = (config_dict["vocab_size"], config_dict["hidden_size"])  # the host counts on CLIP's own 49408 words
             self.set_input_embeddings(operations.Embedding(*size, dtype=dtype, device=device))
@@ -136,7 +137,7 @@ def load_vae(folder: Path = FOLDER) -> Any:
 class Share:
     """A level's width as a multiple of the first one; the host multiplies by whole numbers, and 128 is 4/3 of 96."""
 
-    def __init__(self, width: int, first: int):
+    def __init__(self, width: int, first: int) -> None:
         self.width, self.first = width, first
 
     def __mul__(self, first: int) -> int:

@@ -10,7 +10,7 @@ class MatrixLog(torch.autograd.Function):
     """Logarithm of symmetric positive definite matrices; its gradient is finite where eigenvalues coincide."""
 
     @staticmethod
-    def forward(ctx: Any, matrices: Tensor) -> Tensor:  # type: ignore[override]  # torch declares (*args, **kwargs)
+    def forward(ctx: Any, matrices: Tensor) -> Tensor:
         """Return log(matrices), (batch, n, n) to (batch, n, n); eigenvalues below rounding are raised to it."""
         values, vectors = torch.linalg.eigh(matrices)
         floor = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * torch.finfo(values.dtype).eps
@@ -19,7 +19,7 @@ class MatrixLog(torch.autograd.Function):
         return vectors * values.log()[..., None, :] @ vectors.mT
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]  # as above
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Return the gradient by divided differences of the logarithm (Daleckii and Krein)."""
         values, vectors = ctx.saved_tensors
         row, column = values[..., :, None], values[..., None, :]
@@ -74,4 +74,4 @@ def riemann_mean(matrices: Tensor, *, tolerance: float = 1e-8, max_steps: int = 
 
 def matrix_log(matrices: Tensor) -> Tensor:
     """Return the logarithm of symmetric positive definite matrices (batch, n, n)."""
-    return MatrixLog.apply(matrices)  # type: ignore[return-value]  # apply is untyped
+    return MatrixLog.apply(matrices)

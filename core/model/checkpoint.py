@@ -53,7 +53,7 @@ class EegEncoder(nn.Module):
         spectrogram: SpectrogramConfig | None = None,
         confidence: Mapping[str, Confidence] | None = None,
         card: Mapping[str, Any] | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if (encoder_named(architecture).input == "spectrogram") != (spectrogram is not None):
             needs = "needs a spectrogram" if spectrogram is None else "reads eeg and takes no spectrogram"
@@ -126,7 +126,7 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
     """
     from safetensors.torch import save_file
 
-    header = {
+    header: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "architecture": encoder.architecture,
         "config": config_to_dict(encoder.backbone.config),

@@ -105,7 +105,7 @@ class Projector(nn.Module):
     (batch, width).
     """
 
-    def __init__(self, n_features: int, width: int, dropout: float):
+    def __init__(self, n_features: int, width: int, dropout: float) -> None:
         super().__init__()
         self.enter = nn.Linear(n_features, width)
         self.residual = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.Dropout(dropout))
@@ -134,7 +134,7 @@ class Head(nn.Module):
     recall_temperature: Tensor
     temperature: Tensor
 
-    def __init__(self, config: HeadConfig, n_tokens: int, width: int):
+    def __init__(self, config: HeadConfig, n_tokens: int, width: int) -> None:
         super().__init__()
         self.config = config
         self.space = find_space(config.space)

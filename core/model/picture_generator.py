@@ -21,7 +21,7 @@ class Modulated(nn.Module):
     the batch it is drawn in.
     """
 
-    def __init__(self, n_in: int, n_out: int, condition: int):
+    def __init__(self, n_in: int, n_out: int, condition: int) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1)
         self.norm = nn.GroupNorm(max(1, n_out // 8), n_out, affine=False)
@@ -46,7 +46,7 @@ class Generator(nn.Module):
 
     inference_noise: Tensor
 
-    def __init__(self, n_features: int, size: int, noise: int, condition: int, channels: int, draws: int = 1):
+    def __init__(self, n_features: int, size: int, noise: int, condition: int, channels: int, draws: int = 1) -> None:
         super().__init__()
         widths = [channels * times for times in WIDTHS[: (size // START).bit_length()]]
         self.size = size
@@ -88,7 +88,7 @@ class ProjectionDiscriminator(nn.Module):
     (Miyato et al., ICLR 2018).
     """
 
-    def __init__(self, n_features: int, size: int, channels: int = 32, width: int = 128):
+    def __init__(self, n_features: int, size: int, channels: int = 32, width: int = 128) -> None:
         super().__init__()
         widths = [3] + [channels * times for times in (1, 2, 3, 4, 4)[: (size // START).bit_length() - 1]]
         self.convs = nn.ModuleList(

@@ -7,6 +7,7 @@ length 1 lies on the inner skull.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -120,8 +121,10 @@ def leadfield(ch_positions: np.ndarray, positions: np.ndarray, orientations: np.
     sphere = mne.make_sphere_model(HEAD_MIDDLE, HEAD_RADIUS, info=None, verbose="error")
     rr = np.asarray(HEAD_MIDDLE) + INNER_SKULL * positions
     nn = orientations / np.linalg.norm(orientations, axis=1, keepdims=True)
-    sources = mne.setup_volume_source_space(pos={"rr": rr, "nn": nn}, mindist=0.0, sphere_units="m", verbose="error")
-    forward = mne.make_forward_solution(
+    places: Any = {"rr": rr, "nn": nn}  # MNE's types know the spacing of a grid only
+    sources = mne.setup_volume_source_space(pos=places, mindist=0.0, sphere_units="m", verbose="error")
+    # MNE's types let None pass, which it never returns
+    forward: Any = mne.make_forward_solution(
         info, trans=None, src=sources, bem=sphere, meg=False, eeg=True, mindist=0.0, n_jobs=1, verbose="error"
     )
     gain = forward["sol"]["data"].reshape(len(names), len(rr), 3)

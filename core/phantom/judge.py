@@ -19,7 +19,7 @@ class Judge(nn.Module):
     attribute.
     """
 
-    def __init__(self, width: int = 32, outputs: int | None = None):
+    def __init__(self, width: int = 32, outputs: int | None = None) -> None:
         super().__init__()
         total = sum(len(values) for values in ATTRIBUTES.values())
         widths = (3, width, 2 * width, 3 * width, 4 * width)

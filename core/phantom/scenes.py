@@ -62,10 +62,8 @@ class Scene:
     @property
     def codes(self) -> tuple[int, int, int, int]:
         """Return the indices of shape, colour, place and size in their tables."""
-        tables = (SHAPES, tuple(COLOURS), tuple(PLACES), tuple(SIZES))
-        values = (self.shape, self.colour, self.place, self.size)
-        # there are four tables
-        return tuple(table.index(value) for table, value in zip(tables, values, strict=True))  # type: ignore[return-value]
+        shape, colour = SHAPES.index(self.shape), tuple(COLOURS).index(self.colour)
+        return shape, colour, tuple(PLACES).index(self.place), tuple(SIZES).index(self.size)
 
 
 def all_scenes() -> list[Scene]:

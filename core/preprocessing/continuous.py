@@ -151,6 +151,6 @@ def _antialias(sfreq_from: float, sfreq_to: float) -> tuple[int, int, np.ndarray
         raise ValueError(f"cannot resample from {sfreq_from:g} Hz to {sfreq_to:g} Hz: more than 2000 times slower")
     up, down = ratio.numerator, ratio.denominator
     longest = max(up, down)
-    # scipy's stubs know windows by name only
-    taps = firwin(2 * 10 * longest + 1, 1 / longest, window=("kaiser", 5.0))  # type: ignore[arg-type]
+    window: Any = ("kaiser", 5.0)  # scipy's stubs know windows by name only
+    taps = firwin(2 * 10 * longest + 1, 1 / longest, window=window)
     return up, down, np.asarray(taps)

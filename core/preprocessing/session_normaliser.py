@@ -43,7 +43,7 @@ def by_sessions(trials: Trials, normaliser: Normaliser) -> Trials:
     """
     if not normaliser.sessions:
         return trials
-    return replace(trials, eeg=SessionWindows(trials.eeg, session_names(trials), normaliser))  # type: ignore[arg-type]  # looks like an array
+    return replace(trials, eeg=SessionWindows(trials.eeg, session_names(trials), normaliser))
 
 
 def unknown_sessions(trials: Trials, rows: np.ndarray, normaliser: Normaliser) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def unknown_sessions(trials: Trials, rows: np.ndarray, normaliser: Normaliser) -
 class SessionWindows:
     """Looks like a float32 array (n, n_channels, n_times); what is indexed is changed as its session asks."""
 
-    def __init__(self, eeg: Any, sessions: np.ndarray, normaliser: Normaliser):
+    def __init__(self, eeg: Any, sessions: np.ndarray, normaliser: Normaliser) -> None:
         self._eeg, self._sessions, self._normaliser = eeg, sessions, normaliser
         self._maps = _maps_to(normaliser, normaliser.sessions)
         self.shape: tuple[int, ...] = tuple(eeg.shape)

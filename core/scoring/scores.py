@@ -69,9 +69,9 @@ def mean_ranks(scores: np.ndarray) -> np.ndarray:
     """
     columns = np.asarray(scores, dtype=np.float64).reshape(len(scores), -1).T
     ranks = np.empty(columns.shape)
-    for column, rank in zip(columns, ranks, strict=True):
+    for number, column in enumerate(columns):
         rising = np.sort(column)
-        rank[:] = (rising.searchsorted(column, "left") + rising.searchsorted(column, "right") + 1) / 2
+        ranks[number] = (rising.searchsorted(column, "left") + rising.searchsorted(column, "right") + 1) / 2
     return ranks.T.reshape(np.shape(scores))
 
 

@@ -20,7 +20,7 @@ STEPS = 20
 class Animation:
     """Frames of one trial's picture; the same noise each time, so that only the encoder changes."""
 
-    def __init__(self, trial: Trials, options: OutputOptions, seed: int):
+    def __init__(self, trial: Trials, options: OutputOptions, seed: int) -> None:
         self.trial = trial
         self.out, self.seed = options.out, seed
         self.pipeline = load_pipeline(options.model)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,8 +81,8 @@ def load_classifier(name: str, device: str = "cpu") -> Classifier:
         from .squeezenet import SIDE, load_squeezenet
 
         network = load_squeezenet(path).to(device)
-        # the last layer is a Conv2d
-        classes = tuple(f"class {i}" for i in range(network.classifier[1].out_channels))  # type: ignore[arg-type]
+        last = cast("nn.Conv2d", network.classifier[1])  # torch's containers promise modules of any kind
+        classes = tuple(f"class {i}" for i in range(last.out_channels))
         return Classifier(path.name, classes, SIDE, lambda x: (network(x.to(device)), network.pooled(x.to(device))))
     if path.is_dir() or (name.count("/") == 1 and not name.startswith((".", "/"))):
         return _transformers(name, device)

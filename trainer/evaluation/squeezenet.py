@@ -18,7 +18,7 @@ STD = (0.229, 0.224, 0.225)
 class Fire(nn.Module):
     """Squeeze to few channels, then expand them by 1 x 1 and 3 x 3 convolutions side by side."""
 
-    def __init__(self, n_in: int, squeeze: int, ones: int, threes: int):
+    def __init__(self, n_in: int, squeeze: int, ones: int, threes: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(n_in, squeeze, 1)
         self.expand1x1 = nn.Conv2d(squeeze, ones, 1)
@@ -33,7 +33,7 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     """SqueezeNet 1.0 with torchvision's parameter names and normalisation, so that its weight files fit."""
 
-    def __init__(self, n_classes: int = 1000):
+    def __init__(self, n_classes: int = 1000) -> None:
         super().__init__()
         stages: list[nn.Module] = [nn.Conv2d(3, 96, 7, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True)]
         width = 96

@@ -1,5 +1,7 @@
 """Rows of all processes in one batch, for losses that compare every row with every other."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ class _Gathered(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, rank: int, world: int) -> Tensor:  # type: ignore[override]  # fewer arguments
+    def forward(ctx: Any, rows: Tensor, rank: int, world: int) -> Tensor:
         from accelerate.utils import gather
 
         ctx.place, ctx.world = slice(rank * len(rows), (rank + 1) * len(rows)), world
@@ -22,7 +24,7 @@ class _Gathered(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         return gradients[0][ctx.place] * ctx.world, None, None
 
 
@@ -40,4 +42,4 @@ def gather_rows(rows: Tensor) -> Tensor:
     state = PartialState()
     if state.num_processes == 1:
         return rows
-    return _Gathered.apply(rows, state.process_index, state.num_processes)  # type: ignore[no-any-return]  # untyped in torch
+    return _Gathered.apply(rows, state.process_index, state.num_processes)

@@ -29,7 +29,7 @@ class Objective(nn.Module):
         temperature: float = 0.07,
         ssim_weight: float = 1.0,
         head_weights: Mapping[str, float] | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.loss = loss_named(name)
         self.ssim_weight = ssim_weight

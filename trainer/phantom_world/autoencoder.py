@@ -15,18 +15,22 @@ KL_WEIGHT = 1e-5
 
 def new_autoencoder() -> Any:
     """Return an untrained AutoencoderKL of about a million parameters with SD 1.x's 4 latent channels."""
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+    # diffusers' types want exactly one level
+    levels: dict[str, Any] = {
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "block_out_channels": (24, 32, 48, 64),
+    }
     return AutoencoderKL(
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(24, 32, 48, 64),
         layers_per_block=1,
         latent_channels=4,
         norm_num_groups=8,
         sample_size=64,
+        **levels,
     )
 
 

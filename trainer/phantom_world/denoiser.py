@@ -13,7 +13,7 @@ EMA_DECAY = 0.995
 
 def new_denoiser() -> Any:
     """Return an untrained UNet2DConditionModel of about four million parameters."""
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     return UNet2DConditionModel(
         sample_size=8,
@@ -32,7 +32,7 @@ def new_denoiser() -> Any:
 
 def new_scheduler() -> Any:
     """Return the DDIM scheduler with SD 1.x's noise schedule."""
-    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     return DDIMScheduler(
         num_train_timesteps=1000,
@@ -74,8 +74,7 @@ def train_denoiser(
         time = torch.randint(1000, (batch,))
         noise = torch.randn_like(clean)
         with torch.autocast("cpu", torch.bfloat16):
-            # the scheduler takes times as a tensor
-            guess = unet(scheduler.add_noise(clean, noise, time), time, context).sample.float()  # type: ignore[arg-type]
+            guess = unet(scheduler.add_noise(clean, noise, time), time, context).sample.float()
         snr = kept[time] / (1 - kept[time])
         weight = snr.clamp(max=5.0) / snr
         loss = (weight * F.mse_loss(guess, noise, reduction="none").mean((1, 2, 3))).mean()

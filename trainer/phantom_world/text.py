@@ -29,7 +29,7 @@ def write_tokenizer(folder: Path) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = sorted({word for scene in all_scenes() for word in scene.caption.split()})
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    learner.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]  # a setter
+    learner.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(vocab_size=4000, initial_alphabet=alphabet, end_of_word_suffix="</w>")
     learner.train_from_iterator([" ".join(words)] * 4, trainer)
     merges = json.loads(learner.to_str())["model"]["merges"]

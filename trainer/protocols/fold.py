@@ -45,7 +45,7 @@ class FoldOptions:
 class TooLittle(ValueError):  # noqa: N818 (what the data are, not a fault of the program)
     """A store lacks what a protocol needs; `found` says what there is, without the protocol's name."""
 
-    def __init__(self, protocol: str, needs: str, found: str):
+    def __init__(self, protocol: str, needs: str, found: str) -> None:
         super().__init__(f"{protocol} needs {needs}; {found}")
         self.found = found
 

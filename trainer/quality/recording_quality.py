@@ -52,7 +52,8 @@ def write_quality(
     if len(chosen) > MAX_TRIALS:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MAX_TRIALS).astype(int)]
     seconds = max(store.config.tmax - max(store.config.tmin, 0.0), 0.0)
-    looked = Parallel(n_jobs=jobs)(
+    # joblib's types do not say what its jobs return
+    looked: Any = Parallel(n_jobs=jobs)(
         delayed(_look)(session, store.config, trials.onset[chosen[keys[chosen] == session.key]], seconds)
         for session in wanted
     )

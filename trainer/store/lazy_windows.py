@@ -21,7 +21,7 @@ class LazyWindows:
 
     def __init__(
         self, shards: Sequence[tuple[Path, int]], window_shape: tuple[int, int], rows: np.ndarray | None = None
-    ):
+    ) -> None:
         """Take files with their numbers of windows, a window's shape, and which of all windows (None: every one)."""
         self._shards = tuple(shards)
         self._ends = np.cumsum([n for _, n in self._shards], dtype=np.int64)

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class TrialStore:
     newer version or damaged.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         path = self.folder / STORE
         if not path.is_file():
@@ -158,7 +158,7 @@ def write_store(
 class _Book:
     """What index.jsonl and store.json say; both are derived from the shards and written anew, the index first."""
 
-    def __init__(self, folder: Path, wanted: dict, labels: Sequence[str] | None, done: dict[str, dict]):
+    def __init__(self, folder: Path, wanted: dict, labels: Sequence[str] | None, done: dict[str, dict]) -> None:
         self.folder, self.wanted, self.labels = folder, wanted, labels
         self.entries = dict(done)
         self.before = dict(done)
@@ -264,13 +264,13 @@ def _work(
     jobs: int,
     skip_bad: bool,
     progress: bool,
-) -> Iterable[tuple[Session, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Yield the account of each session as it is done."""
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
     tasks = (delayed(_prepare_session)(session, config, wanted, folder, skip_bad) for session in left)
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    done: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     yield from tqdm(done, total=len(left), desc="recordings", unit="", disable=not progress or not left)
 
 

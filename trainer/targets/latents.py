@@ -24,7 +24,8 @@ def load_autoencoder(where: str) -> Any:
 
     Raises FileNotFoundError saying what would do.
     """
-    from diffusers import AutoencoderKL, AutoencoderTiny
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.utils import logging
 
     logging.disable_progress_bar()

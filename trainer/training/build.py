@@ -178,8 +178,8 @@ def build_for(
         encoder = load_encoder(start.file).requires_grad_(True)
         _check_same_windows(encoder.preprocessing, stored)
         for head in encoder.heads:
-            kind = head.config.kind  # type: ignore[union-attr]
-            if kind in ONE_TOKEN and kind != options.targets.head:  # type: ignore[operator]
+            kind = head.config.kind
+            if kind in ONE_TOKEN and kind != options.targets.head:
                 raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
         encoder.normaliser = normaliser_of(trials, train, encoder.preprocessing, options)
         # Calibration belongs to the person it was fitted on.

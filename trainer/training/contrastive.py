@@ -37,7 +37,7 @@ class Triplets(nn.Module):
     features are scaled to length one first.
     """
 
-    def __init__(self, margin: float, mining: str, unit: bool = True):
+    def __init__(self, margin: float, mining: str, unit: bool = True) -> None:
         super().__init__()
         from pytorch_metric_learning.distances import LpDistance
         from pytorch_metric_learning.losses import TripletMarginLoss

@@ -47,7 +47,7 @@ def fit_encoder(
 
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
-    if closed_form and any(needs_network(head) for head in encoder.heads):  # type: ignore[arg-type]
+    if closed_form and any(needs_network(head) for head in encoder.heads):
         train = trials_in_training(trials, parts["train"], options.data)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
         closed_form = False

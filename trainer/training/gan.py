@@ -58,7 +58,7 @@ def train_gan(
     torch.manual_seed(settings.seed * 1_000_003 + 3)
     n_features, size = encoder.backbone.n_tokens * encoder.backbone.width, target.shape[1]
     discriminator = ProjectionDiscriminator(n_features, size).to(device)
-    optimisers = {
+    optimisers: dict[str, torch.optim.Optimizer] = {
         "generator": torch.optim.Adam(head.parameters(), lr=RATES["generator"], betas=BETAS),
         "discriminator": torch.optim.Adam(discriminator.parameters(), lr=RATES["discriminator"], betas=BETAS),
     }

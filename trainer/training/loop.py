@@ -30,7 +30,7 @@ class Training(nn.Module):
     and resume.
     """
 
-    def __init__(self, encoder: EegEncoder, objective: Objective):
+    def __init__(self, encoder: EegEncoder, objective: Objective) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
@@ -164,8 +164,13 @@ def train_loop(
 
 
 def batch_targets(
-    encoder: EegEncoder, trials: Trials, rows: dict[str, np.ndarray], targets: dict[str, Target], chosen, device
-):
+    encoder: EegEncoder,
+    trials: Trials,
+    rows: dict[str, np.ndarray],
+    targets: dict[str, Target],
+    chosen: np.ndarray,
+    device: torch.device,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return each space's targets and target numbers for the chosen trials, on the device.
 
     rows: for each regression space the target row of every trial; a `prompts` head takes the trials' labels.

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from core.encoders import ENCODERS, build_encoder, encoder_named
 from core.encoders.patch_transformer import PatchTransformer
 from core.model.backbone_file import save_backbone
+from core.model.checkpoint import Backbone
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.normaliser import Normaliser, normalise
 from core.preprocessing.trials import Trials
@@ -38,7 +39,7 @@ class MaskedModel(nn.Module):
     preprocessing, normaliser: how windows in volts become the backbone's input.
     """
 
-    def __init__(self, backbone: PatchTransformer, preprocessing: PreprocessingConfig, normaliser: Normaliser):
+    def __init__(self, backbone: PatchTransformer, preprocessing: PreprocessingConfig, normaliser: Normaliser) -> None:
         super().__init__()
         self.backbone = backbone
         self.preprocessing = preprocessing
@@ -162,7 +163,9 @@ def pretrain(
     if accelerator.is_main_process:
         chosen = progress.history[progress.best_epoch]
         measured = {name: chosen[name] for name in ("val_loss", "val_loss_of_zero") if name in chosen}
-        save_backbone(model.backbone, options.encoder.name, model.preprocessing, path, {**card, "masked": measured})
+        # what the registry makes has a backbone's attributes, whatever its class
+        made = cast("Backbone", model.backbone)
+        save_backbone(made, options.encoder.name, model.preprocessing, path, {**card, "masked": measured})
     return path
 
 

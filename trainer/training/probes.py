@@ -2,6 +2,8 @@
 another.
 """
 
+from typing import Any
+
 import numpy as np
 
 from core.model.checkpoint import EegEncoder
@@ -54,7 +56,8 @@ def cluster_accuracy(
     from sklearn.cluster import KMeans
 
     n_clusters = len(np.unique(label))
-    found = KMeans(n_clusters, n_init=3, random_state=seed).fit(unit(train))
+    n_init: Any = 3  # by its default "auto" it is taken for text
+    found = KMeans(n_clusters, n_init=n_init, random_state=seed).fit(unit(train))
     names = np.array([np.bincount(label[found.labels_ == cluster]).argmax() for cluster in range(n_clusters)])
     return float((names[found.predict(unit(others))] == truth).mean())
 

@@ -15,11 +15,11 @@ class HostSources(Sources):
         pass
 
     @property
-    def shelf(self) -> Shelf:  # type: ignore[override]  # a property stands for the field
+    def shelf(self) -> Shelf:  # a property stands for the field
         """Return where recordings come from."""
         return shelf()
 
     @property
-    def library(self) -> Library:  # type: ignore[override]  # a property stands for the field
+    def library(self) -> Library:  # a property stands for the field
         """Return the encoder files."""
         return library()

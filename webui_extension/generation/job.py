@@ -48,7 +48,7 @@ def replace_method(p: Any, name: str, make: Callable[[Callable[..., Any]], Calla
         return before(*args, **kwargs) if before is not None else getattr(type(p), name)(p, *args, **kwargs)
 
     replacement = make(plain)
-    replacement.sd_eeg_replaces = before  # type: ignore[attr-defined]  # a mark on the function
+    replacement.sd_eeg_replaces = before
     setattr(p, name, replacement)
 
 

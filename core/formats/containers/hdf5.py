@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -55,7 +55,8 @@ def walk(group: h5py.Group) -> Iterator[tuple[str, Any]]:
     visited = {_address(group)}
     while waiting:
         place, here = waiting.pop()
-        for name in here:
+        # h5py's types say that a name may be missing
+        for name in cast("Iterable[str]", here):
             if not isinstance(here.get(name, getlink=True), h5py.HardLink):
                 continue
             item = here[name]
@@ -75,7 +76,8 @@ def walk(group: h5py.Group) -> Iterator[tuple[str, Any]]:
 def _address(item: Any) -> Any:
     import h5py
 
-    return h5py.h5o.get_info(item.id).addr
+    compiled: Any = h5py  # its low-level half says no types
+    return compiled.h5o.get_info(item.id).addr
 
 
 def child(group: Any, name: str) -> Any:

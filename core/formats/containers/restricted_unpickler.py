@@ -88,11 +88,11 @@ def _load_bytearray(unpickler: Any) -> None:
 
 
 # the interpreter's own unpickler in Python: the one in C asks for whatever memory a number in the file claims
-class _Plain(pickle._Unpickler):  # type: ignore[name-defined, misc]  # untyped in pickle
+class _Plain(pickle._Unpickler):
     """An unpickler that knows a few names and imports none of them."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
-        **pickle._Unpickler.dispatch,  # type: ignore[attr-defined]  # untyped in pickle
+        **pickle._Unpickler.dispatch,
         pickle.BYTEARRAY8[0]: _load_bytearray,
     }
 

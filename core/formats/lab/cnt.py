@@ -6,7 +6,7 @@ import math
 import struct
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def read_neuroscan(path: Path, options: ReadOptions) -> Signals:
                 named = stack.enter_context(whole_part(path, "recording.cnt", stop, patches, _NO_EVENTS))
             elif path.suffix.lower() != ".cnt":
                 named = stack.enter_context(under_names({"recording.cnt": path})) / "recording.cnt"
-            data_format = {2: "int16", 4: "int32"}[n_bytes]
+            data_format: Literal["int16", "int32"] = "int16" if n_bytes == 2 else "int32"
             raw = mne.io.read_raw_cnt(named, data_format=data_format, verbose="WARNING")
             if raw.n_times > n_whole:
                 raw.crop(tmax=(n_whole - 1) / raw.info["sfreq"])

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -149,7 +150,9 @@ def _channels(path: Path, n_channels: int, rate: float, notes: list[str]) -> tup
     coordinates = sensors_of(path / "coordinates.xml")
     known = {sensor.number: sensor for sensor in coordinates if sensor.kind in (0, 1)}
     names = [known.get(one.number, one).name or one.name or f"E{one.number}" for one in layout]
-    fiducials = {_FIDUCIALS[one.name]: np.array(one.place) / 100 for one in coordinates if one.name in _FIDUCIALS}
+    fiducials: dict[str, Any] = {
+        _FIDUCIALS[one.name]: np.array(one.place) / 100 for one in coordinates if one.name in _FIDUCIALS
+    }
     if len(fiducials) != 3 or len(set(names)) != len(names):
         return names, None
     places = {

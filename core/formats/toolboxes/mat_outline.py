@@ -154,7 +154,8 @@ def _by_h5py(path: Path) -> dict[str, Any]:
             if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and (item.size == 1 or name == "times"):
                 found[name] = np.asarray(item[()]).ravel()
         data = child(group, "data")
-        if isinstance(data, h5py.Dataset) and attribute(data, "MATLAB_class") == "char" and data.size < 4096:
+        is_text = isinstance(data, h5py.Dataset) and attribute(data, "MATLAB_class") == "char"
+        if is_text and data.size is not None and data.size < 4096:
             found["data"] = "".join(chr(int(code)) for code in np.asarray(data[()]).ravel())
     return _tidy(found)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -180,7 +180,8 @@ def _montage(path: Path, montage: str) -> tuple[str, dict[str, np.ndarray]]:
         name = file.name
     else:
         # MNE 1.14 calls standard_1005 colin27_1005
-        builtin = {known.lower(): known for known in mne.channels.get_builtin_montages()}
+        every = cast("list[str]", mne.channels.get_builtin_montages())  # pairs are what it gives with descriptions
+        builtin = {known.lower(): known for known in every}
         builtin |= {known.replace("colin27", "standard"): own for known, own in builtin.items() if "colin27" in known}
         found = builtin.get(montage.lower())
         if found is None:

@@ -21,7 +21,7 @@ class FeatureStore:
     row, the first one that was seen here counts.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shards: dict[str, Shard] = {}
         self._held: set[str] = set()

@@ -18,7 +18,7 @@ class StoredRows:
     all of them. What other processes append is in no `StoredRows` made before, and moves no row of it.
     """
 
-    def __init__(self, shards: Sequence[Shard]):
+    def __init__(self, shards: Sequence[Shard]) -> None:
         """Take shards whose rows have one shape and dtype; raises ValueError where they differ."""
         kinds = sorted({(shard.shape[1:], shard.dtype) for shard in shards})
         if len(kinds) != 1:
