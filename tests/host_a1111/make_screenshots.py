@@ -2,8 +2,9 @@
 
     A1111_DIR=... A1111_PYTHON=... python -m tests.host_a1111.make_screenshots [name ...]
 
-Needs playwright and a Chromium ($CHROMIUM, /usr/bin/chromium). The recording is simulated, and the checkpoint is the
-phantom's tiny diffusion model, which draws 64 × 64; Hires. fix makes that large enough to look at.
+Needs playwright, a Chromium ($CHROMIUM, /usr/bin/chromium) and a font with emoji, which the webui has on its buttons.
+The recording is simulated, and the checkpoint is the phantom's tiny diffusion model, which draws 64 × 64: the gallery
+shows that larger, and for the plot Hires. fix makes it so.
 """
 
 import io

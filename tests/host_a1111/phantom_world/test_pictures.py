@@ -25,12 +25,16 @@ def phantom(host):
     """The webui with the phantom's model in use, and the phantom's EEG of SCENES among its recordings."""
     if host.kind != "a1111":
         pytest.skip(f"{host.kind} takes no yaml: it builds a model's parts at Stable Diffusion's own sizes")
-    write_phantom(host.data / "models" / "Stable-diffusion")
-    write_edf(list(SCENES), host.data / "eeg_recordings" / "phantom.edf", "epoc-14")
+    written = write_phantom(host.data / "models" / "Stable-diffusion")
+    recording = host.data / "eeg_recordings" / "phantom.edf"
+    write_edf(list(SCENES), recording, "epoc-14")
     host.call("/sdapi/v1/refresh-checkpoints", {})
     host.choose(NAME)
     yield host
-    host.choose("random-sd15.safetensors")
+    host.choose("random-sd15.safetensors")  # the other tests draw with that one, and count what lies there
+    for file in (written, written.with_suffix(".yaml"), recording):
+        file.unlink()
+    host.call("/sdapi/v1/refresh-checkpoints", {})
 
 
 def judged(pictures: list[np.ndarray], scenes: list[Scene]) -> torch.Tensor:
