@@ -281,7 +281,7 @@ def test_sdxl_takes_only_the_image_vectors_it_was_made_for(comfy):
 def test_unknown_families_are_not_guessed(comfy):
     derived = type("Flux2", (comfy.modules["comfy.model_base"].Flux,), {})()
     derived.model_config = SimpleNamespace(unet_config={})
-    families = sys.modules[comfy.nodes["SDEEG_Encode"].__module__.rpartition(".")[0] + ".families"]
+    families = sys.modules[comfy.nodes["SDEEG_Encode"].__module__.rpartition(".")[0] + ".host.families"]
     assert families.family_of(SimpleNamespace(model=derived)) is None
     assert families.family_of(model(comfy, "Flux")) == "flux"
     assert families.family_of(model(comfy, "BaseModel", 1024)) == "sd2"

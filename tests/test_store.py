@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_the_store(tmp_path):
     found = [Session(f"run-{i}", partial(big, i)) for i in range(3)]
     write_store(tmp_path / "store", found, config, provenance=PROVENANCE, progress=False)
     script = (
-        "import resource, sys; from trainer.datasets import open_store\n"
+        "import resource, sys; from trainer.store.store import open_store\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak(); eeg = open_store(sys.argv[1]).trials().eeg; eeg[[0, 500, 1100]]\n"
         "print((peak() - before) / 1024)"

@@ -9,7 +9,7 @@ SAME = "from the file"
 
 def panel(name):
     """Return a module of the tab."""
-    return extension(f"tab_{name}")
+    return extension(f"tab.tab_{name}")
 
 
 def last(events):
