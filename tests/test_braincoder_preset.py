@@ -41,11 +41,19 @@ def store(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def options(store, model, tmp_path):
+@pytest.fixture(scope="module")
+def options(store, model, tmp_path_factory):
     """The preset itself, narrowed: the full network is counted in test_coatnet.py, here its training is run."""
     small = {"set": ("widths=4,4,8,8", "depths=1,1,1,1", "n_heads=2", "dropout=0.2"), "epochs": 2, "batch": 8}
-    return with_flags(PRESETS["braincoder"], data=store, out=tmp_path / "run", clip=model, **small)
+    return with_flags(
+        PRESETS["braincoder"], data=store, out=tmp_path_factory.mktemp("run") / "run", clip=model, **small
+    )
+
+
+@pytest.fixture(scope="module")
+def first(options):
+    """The encoder of that training."""
+    return train(options)
 
 
 def test_the_preset_states_the_published_run():
@@ -61,19 +69,17 @@ def test_the_preset_states_the_published_run():
     )
 
 
-def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model):
-    path = train(with_flags(options, animate=1, model=model))
-    encoder = load_encoder(path)
+def test_it_trains_predicts_77_x_768_and_draws_its_animation(options, model, tmp_path):
+    encoder = load_encoder(train(with_flags(options, out=tmp_path / "run", animate=1, model=model)))
     assert encoder.spectrogram.config.kind == "braincoder"
     decoded = condition(encoder, 1e-5 * torch.randn(2, 14, 256))
     assert decoded.context.shape == (2, 77, 768)
-    with Image.open(options.outputs.out / "animation.gif") as animation:
+    with Image.open(tmp_path / "run" / "animation.gif") as animation:
         assert animation.n_frames == 2
-    assert len(list((options.outputs.out / "animation").glob("*.png"))) == 2
+    assert len(list((tmp_path / "run" / "animation").glob("*.png"))) == 2
 
 
-def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
-    first = train(options)
+def test_transfer_to_another_person_uses_both_learning_rates(options, first, tmp_path):
     tuned = train(
         with_flags(PRESETS["braincoder-finetune"], data=options.data.store, out=tmp_path / "tuned",
                    clip=options.targets.clip, finetune=first, epochs=1, backbone_lr=1e-5)
@@ -90,8 +96,8 @@ def test_transfer_to_another_person_uses_both_learning_rates(options, tmp_path):
     assert 0 < moved["backbone"] < 0.1 * moved["heads"]
 
 
-def test_its_report_prints_the_train_mean_beside_the_score(options):
-    train(options)
+def test_its_report_prints_the_train_mean_beside_the_score(options, first):
+    assert first.parent == options.outputs.out
     report = evaluate(EvaluateOptions(options.outputs.out, pictures=False))
     row = report["scores"][0]
     assert row["name"] == "6-way top-1"
@@ -101,8 +107,7 @@ def test_its_report_prints_the_train_mean_beside_the_score(options):
     assert np.isfinite(row["p_value"])
 
 
-def test_a_store_with_another_window_cannot_be_fine_tuned_on(options, tmp_path):
-    first = train(options)
+def test_a_store_with_another_window_cannot_be_fine_tuned_on(options, first, tmp_path):
     phantom, other = DATASETS["phantom"], tmp_path / "other"
     config = replace(open_store(options.data.store).config, tmax=1.0)
     write_store(

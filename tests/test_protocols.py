@@ -1,6 +1,5 @@
 """Protocols: folds are disjoint and cover, keep apart what they promise to, and say what they need."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -47,11 +46,15 @@ def stores(draw):
 @given(stores(), st.sampled_from(sorted(PROTOCOLS)), st.sampled_from([0.0, 0.2]), st.integers(2, 5), st.integers(0, 9))
 def test_folds_are_disjoint_and_cover_and_follow_from_the_seed(trials, name, val_share, n_folds, seed):
     options = FoldOptions(val_share=val_share, n_folds=n_folds, seed=seed)
-    folds = []
-    with suppress(TooLittle):  # what each needs is asked below
+    try:
         folds = list(protocol_named(name).folds(trials, options))
-    if not folds:
+    except TooLittle:  # what each needs is asked below
         return
+    except ValueError as error:  # a store may prescribe that everything is tested
+        if "no trials are left to train on" not in str(error):
+            raise
+        return
+    assert folds
     assert len({fold.name for fold in folds}) == len(folds)
     for fold in folds:
         everyone = np.concatenate([fold.train, fold.val, fold.test])
