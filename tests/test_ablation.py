@@ -13,12 +13,11 @@ from trainer.ablations import choice as ablation_choice
 from trainer.ablations.choice import best_share
 from trainer.ablations.options import AblationOptions
 from trainer.ablations.scores import Seen, difference, score_pictures
-from trainer.ablations.tables import text_table, verdict
+from trainer.ablations.tables import text_table
 from trainer.config.options import train_options
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.evaluation.decoding_report import open_run
-from trainer.evaluation.leaks import Check
 from trainer.evaluation.picture_classifiers import PHANTOM, judge_classifier, look_at
 from trainer.evaluation.plain_classifier import classify_plainly, label_captions
 from trainer.prepare import prepare
@@ -160,13 +159,6 @@ def test_a_label_caption_tells_the_label_only(run):
     assert set(label_captions(trials)) == {f"a {label}" for label in trials.labels}
     several = replace(trials, caption=trials.image_id)
     assert set(label_captions(several, "an image of {}")) == {f"an image of {label}" for label in trials.labels}
-
-
-def test_the_first_line_names_a_failed_leak_check():
-    bad = Check("class against recording block", False, 1.0, "Class = recording block.")
-    good = Check("test pictures", True, 0.0, "None was shown.")
-    assert verdict([good, bad]).startswith("LEAK: class against recording block")
-    assert "No leak check failed (1 passed)" in verdict([good])
 
 
 def test_an_encoder_with_one_level_is_refused_before_anything_is_drawn(run, tmp_path):

@@ -1,5 +1,6 @@
 """Protocols: folds are disjoint and cover, keep apart what they promise to, and say what they need."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from core.preprocessing.trials import Trials, build_trials
 from trainer.protocols.fold import FoldOptions, TooLittle
+from trainer.protocols.held_out_test import choose_test
 from trainer.protocols.registry import PROTOCOLS, protocol_named
 
 COLUMN = {"leave-one-run-out": "run", "leave-one-subject-out": "subject", "k-fold-by-picture": "image_id"}
@@ -134,6 +136,80 @@ def test_validation_that_would_leave_no_picture_to_train_on_is_refused():
     trials = trials_of([{"image_id": str(i)} for i in range(2)])
     with pytest.raises(TooLittle, match=r"pictures to train on beside those that validate \(--val-share 0\)"):
         list(PROTOCOLS["k-fold-by-picture"].folds(trials, FoldOptions(val_share=0.5, n_folds=2)))
+
+
+def split_by(trials, **options):
+    (fold,) = PROTOCOLS["given-split"].folds(trials, FoldOptions(**options))
+    assert not set(fold.train) & set(fold.test)
+    return fold
+
+
+DESIGNS = {
+    # what is shown: subject, run, picture of trial i; which test suits it, and what is said
+    "one person, runs": (lambda i: ("a", f"r{i // 20}", ""), "run", "the last run of the person, r2: 20 trials"),
+    "two people, runs": (
+        lambda i: ("ab"[i % 2], f"{'ab'[i % 2]}{i // 20}", ""), "run", "the last run of each person, a2, b2"
+    ),
+    "runs of the same pictures": (
+        lambda i: ("a", f"r{i // 20}", f"p{i % 20}"), "picture",
+        "4 of 20 pictures.*not by run: the other runs show the same",
+    ),
+    "a run a person": (
+        lambda i: ("abc"[i // 20], f"{i // 20}", ""), "person", "another person, c: 20 .*nothing to leave out"
+    ),
+    "one run": (lambda i: ("a", "r", ""), "time", "the last fifth of each run, 5 s apart from what trains: 12 trials"),
+    "one run of pictures": (
+        lambda i: ("a", "r", f"p{i % 20}"), "picture", "4 of 20 pictures with all their repeats: 12"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_what_tests_is_chosen_by_what_the_data_allow_and_said(design):
+    shown, way, said = DESIGNS[design]
+    rows = []
+    for i in range(60):
+        subject, run, picture = shown(i)
+        label = str(i // 2 % 2)
+        rows.append({"label": label, "subject": subject, "run": run, "onset": 2.0 * i, "image_id": f"{label}{picture}"})
+    trials = trials_of(rows)
+    found, sentence = choose_test(trials, np.arange(60), FoldOptions())
+    assert (found, bool(re.search(said, sentence))) == (way, True), sentence
+    fold = split_by(trials, test=way)
+    assert len(np.unique(trials.label[fold.test])) == 2
+    if way == "time":
+        assert trials.onset[fold.test].min() - trials.onset[fold.train].max() > 5
+        assert len(fold.train) + len(fold.test) < 60
+    if way == "picture":
+        assert not set(trials.image_id[fold.train]) & set(trials.image_id[fold.test])
+    else:
+        assert 10 <= len(fold.test) <= 20
+
+
+def test_labels_that_cannot_be_told_apart_are_not_tested():
+    one = trials_of([{"label": "a", "run": str(i % 2)} for i in range(8)])
+    assert choose_test(one, np.arange(8), FoldOptions()) == (
+        "none", "nothing is held out for a test: there is one label only"
+    )  # fmt: skip
+    a_run_each = trials_of([{"label": "ab"[i % 2], "run": "ab"[i % 2], "onset": float(i)} for i in range(40)])
+    way, sentence = choose_test(a_run_each, np.arange(40), FoldOptions())
+    assert way == "time"
+    assert "not by run: what would be left out has one label only" in sentence
+    with pytest.raises(ValueError, match=r"--test run is not possible here: what would be left out has one label"):
+        split_by(a_run_each, test="run")
+
+
+def test_a_person_is_held_out_by_name_and_one_who_is_not_there_is_refused():
+    trials = trials_of([{"label": "ab"[i % 2], "subject": "xy"[i // 10 % 2]} for i in range(20)])
+    assert split_by(trials, test_subject="y").test.tolist() == list(range(10, 20))
+    for wrong, said in (({"test_subject": "z"}, "no trials of subject 'z'; the store has x, y"),
+                        ({"test_subject": "x", "test_run": "1"}, "not both"),
+                        ({"test": "run"}, "not possible here: there is nothing to leave out")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            split_by(trials, **wrong)
+    prescribed = replace(trials, split=np.array(["train", "test"] * 10))
+    with pytest.raises(ValueError, match=r"--test-subject: the store prescribes its own split"):
+        split_by(prescribed, test_subject="x")
 
 
 def test_an_unknown_protocol_lists_the_known_ones():

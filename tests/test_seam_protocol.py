@@ -4,6 +4,9 @@ import json
 
 from tests.copied_tree import add_row, command, copied_trainer
 from tests.people_store import people_store
+from trainer.config.flags import with_flags
+from trainer.config.presets import PRESETS
+from trainer.train import train
 
 TOY = '''"""Odd trials tested by even ones."""
 
@@ -35,7 +38,6 @@ def test_a_toy_protocol_is_one_file_and_one_row_for_all_three_commands(tmp_path)
     assert len(figures["auc_runs"]) == 2
     assert figures["auc_mean"] > 0.8
     assert "odd and even" in command(folder, "controls.py", store, *protocol)
-    command(folder, "train.py", "--preset", "n170", "--data", store, "--out", tmp_path / "run", "--test-run",
-            "p0 day 0 run 1")  # fmt: skip
+    train(with_flags(PRESETS["n170"], data=store, out=tmp_path / "run", test_run="p0 day 0 run 1"))
     told = command(folder, "evaluate.py", tmp_path / "run", *protocol)
     assert "Folds: odd-and-even\nmean of 2 halves" in told

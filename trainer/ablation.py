@@ -4,12 +4,11 @@
     python trainer/ablation.py runs/neuroimagen --model sd15 --classifier vit --images pictures
 
 NeuroImagen's table 3 (Lan et al. 2023) with our own numbers: N-way accuracy, inception score and SSIM, then class and
-place as a classifier sees them, each with its bootstrap interval, shuffled EEG and chance. The first line names any
+place as a classifier sees them, each with its interval, shuffled EEG and chance. The first line names any
 leak check that failed. The share to redraw is chosen on validation pictures; the test pictures are looked at once.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -24,8 +23,8 @@ from trainer.ablations.arms import arms_of, check_levels, chosen_windows, draw_a
 from trainer.ablations.choice import Eyes, choose_denoise, truth_of
 from trainer.ablations.options import AblationOptions
 from trainer.ablations.scores import n_way_of, score_pictures
-from trainer.ablations.tables import TITLE, ablation_sections, differences, picture_grid, text_table, verdict
-from trainer.console import run
+from trainer.ablations.tables import TITLE, ablation_sections, differences, picture_grid, text_table
+from trainer.console import peak_megabytes, run
 from trainer.evaluation.decoding_report import Evaluated, decoding_report, open_run, provenance_section
 from trainer.evaluation.picture_classifiers import JUDGE, load_classifier
 
@@ -36,15 +35,16 @@ def ablate(options: AblationOptions) -> dict:
     Raises ValueError where the encoder has no pixel or no sample level, or model, classifier or pictures are missing.
     """
     from core.conditioning.diffusers_pipeline import load_pipeline
-    from trainer.evaluation.leaks import check_leaks
+    from trainer.evaluation.leaks.run_checks import checks_of_run
+    from trainer.evaluation.leaks.store_checks import print_checks
     from trainer.reports.run_report import write_report
 
     evaluated = open_run(options.run, options.data)
     if evaluated.encoder.normaliser.sessions:
         raise ValueError(f"{options.run} was trained with --normalise session; the ablation needs --normalise pooled")
     check_levels(evaluated.encoder, options.init)
-    checks = check_leaks(evaluated.trials, evaluated.parts)
-    print(verdict(checks), flush=True)
+    checks = checks_of_run(evaluated)
+    print_checks(checks)
     pipeline, eyes = load_pipeline(_model(evaluated, options)), _eyes(evaluated, options)
     clock = Clock()
     denoise, choices = choose_denoise(evaluated, pipeline, eyes, options)
@@ -87,7 +87,7 @@ class Clock:
     def stop(self, name: str) -> None:
         """Note the stage that ends now."""
         now = time.monotonic()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_megabytes()
         self.stages[name] = {"seconds": round(now - self.since, 1), "peak_mb": round(peak)}
         self.since = now
 

@@ -10,7 +10,7 @@ split and scores its test split. A run's report gets a section with the table. N
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -20,11 +20,15 @@ import numpy as np
 import tyro
 
 from core.preprocessing.trials import Trials
-from core.scoring.scores import bootstrap_interval, permutation_p
+from core.scoring.design import Units
+from core.scoring.families import holm
+from core.scoring.intervals import joined_interval, share_interval
+from core.scoring.permutations import SHARED_AT_MOST, null_of, permuted_by_units
 from trainer.config.options import train_options
 from trainer.console import run
 from trainer.evaluation.band_views import band_views
-from trainer.evaluation.decoding_scores import top1
+from trainer.evaluation.design import units_of
+from trainer.evaluation.leaks.store_checks import print_checks, store_checks
 from trainer.evaluation.plain_decoder import Scored, decode, features_of_trials
 from trainer.protocols.fold import FoldOptions, TooLittle
 from trainer.protocols.registry import Protocol, protocol_named
@@ -76,6 +80,7 @@ class Material:
     features: np.ndarray
     train: np.ndarray
     test: np.ndarray
+    images: Path | None = None
 
 
 def load_material(options: ControlOptions) -> Material:
@@ -102,7 +107,7 @@ def load_material(options: ControlOptions) -> Material:
             "none of the test classes was trained on, so a classifier cannot be tested; controls need classes that are "
             "in both splits (for the phantom: prepare.py phantom --classes 40)"
         )
-    return Material(store, trials, features_of_trials(trials), train, test[known])
+    return Material(store, trials, features_of_trials(trials), train, test[known], chosen.targets.images)
 
 
 def _hold_out(trials: Trials, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,33 +120,33 @@ def _hold_out(trials: Trials, rows: np.ndarray, seed: int) -> tuple[np.ndarray, 
     return rows[~is_test], rows[is_test]
 
 
-def row_of(
-    name: str, scored: Scored, label: np.ndarray, pictures: np.ndarray, note: str = "", block: np.ndarray | None = None
-) -> dict:
+def row_of(name: str, scored: Scored, label: np.ndarray, units: Units, note: str = "") -> dict:
     """Return a row of the table: accuracy on test trials with its interval, chance and a permutation p.
 
-    label, pictures: (n_test,). Trials of one picture are drawn together for the interval, where there are many. block:
-    (n_test,), what is right or wrong as a whole, one class each; blocks are drawn and their labels permuted then.
+    label: (n_test,). units: of the test trials, what is shuffled and drawn as a whole.
     """
-    truth = np.searchsorted(scored.classes, label)
     hits = (scored.labels == label).astype(float)
-    if block is None:
-        groups = pictures if len(np.unique(pictures)) > 2 * len(scored.classes) else None
-        p = permutation_p(scored.scores, truth, top1, n=PERMUTATIONS)
-    else:
-        groups, first, member = block, *np.unique(block, return_index=True, return_inverse=True)[1:]
-        found = np.searchsorted(scored.classes, scored.labels)
-        p = permutation_p(found, truth[first], lambda found, given: float((found == given[member]).mean()))
-    low, high = bootstrap_interval(hits, groups=groups)
+    permuted = permuted_by_units(scored.labels, label, _same, units, PERMUTATIONS)
+    null = null_of(float(hits.mean()), permuted, units, label)
+    low, high = share_interval(hits, units.unit)
+    said = [note] if note else []
+    if len(units) < len(label):
+        said.append(f"{len(units)} {units.name}s shuffled and drawn as wholes")
+    if null.p_value <= 4 * null.least:
+        said.append(f"p can be no less than {null.least:.2g}")
     return {
         "control": name,
         "accuracy": float(hits.mean()),
         "interval": [low, high],
         "chance": 1 / len(scored.classes),
-        "p": p,
+        "p": null.p_value,
         "trials": len(label),
-        "note": note,
+        "note": "; ".join(said),
     }
+
+
+def _same(found: np.ndarray, given: np.ndarray) -> float:
+    return float((found == given).mean())
 
 
 def missing_row(name: str, note: str) -> dict:
@@ -153,7 +158,11 @@ def plain_row(material: Material) -> dict:
     """Return the decoder's own accuracy, which the controls are read against."""
     label, test = material.trials.label, material.test
     scored = decode(material.features, label, material.train, test)
-    return row_of("no control", scored, label[test], material.trials.image_id[test], "the split of the run")
+    return row_of("no control", scored, label[test], _units(material.trials, test), "the split of the run")
+
+
+def _units(trials: Trials, rows: np.ndarray) -> Units:
+    return units_of(trials.select_columns(rows))
 
 
 def band_rows(material: Material, source: Path | None) -> Iterator[dict]:
@@ -165,7 +174,7 @@ def band_rows(material: Material, source: Path | None) -> Iterator[dict]:
             yield missing_row(name, view.note)
             continue
         scored = decode(view.features, trials.label, material.train, material.test)
-        yield row_of(name, scored, trials.label[material.test], trials.image_id[material.test], view.note)
+        yield row_of(name, scored, trials.label[material.test], _units(trials, material.test), view.note)
 
 
 def blocks_of(trials: Trials) -> np.ndarray | None:
@@ -198,7 +207,7 @@ def fold_rows(material: Material, protocol: Protocol, options: FoldOptions) -> I
         return
     block = blocks_of(trials)
     confounded = one_class_each(material, block)
-    rows, hits, groups, n_classes, n = [], [], [], [], 0
+    rows, shares, intervals, n_classes, n = [], [], [], [], 0
     for fold in folds:
         train = material.train[np.isin(material.train, np.concatenate([fold.train, fold.val]))]
         test = material.test[np.isin(material.test, fold.test)]
@@ -207,23 +216,29 @@ def fold_rows(material: Material, protocol: Protocol, options: FoldOptions) -> I
             rows.append(missing_row(f"  {fold.name}", "no test trials of classes that others saw"))
             continue
         scored = decode(material.features, trials.label, train, test)
-        whole = block[test] if confounded and block is not None else None
-        note = f"fitted to the others{'' if whole is None else '; blocks count as one'}"
-        rows.append(row_of(f"  {fold.name}", scored, trials.label[test], trials.image_id[test], note, whole))
-        hits.append((scored.labels == trials.label[test]).astype(float))
-        groups.append(np.full(len(test), len(groups)))
+        note, units = "fitted to the others", _units(trials, test)
+        if confounded and block is not None:  # a block is right or wrong as a whole
+            member = np.unique(block[test], return_inverse=True)[1].reshape(-1)
+            units, note = (
+                Units("block", member, np.zeros(member.max() + 1, dtype=np.int64)),
+                f"{note}; blocks count as one",
+            )
+        row = row_of(f"  {fold.name}", scored, trials.label[test], units, note)
+        rows.append(row)
+        shares.append(row["accuracy"])
+        intervals.append(row["interval"])
         n_classes.append(len(scored.classes))
         n += len(test)
-    if hits:
-        low, high = bootstrap_interval(np.concatenate(hits), groups=np.concatenate(groups))
+    if shares:
+        low, high = joined_interval(shares, intervals, SHARED_AT_MOST, between=not protocol.by_picture)
         yield {
             "control": title,
-            "accuracy": float(np.concatenate(hits).mean()),
-            "interval": [low, high],
+            "accuracy": float(np.mean(shares)),
+            "interval": [max(low, 0.0), min(high, 1.0)],
             "chance": float(np.mean([1 / count for count in n_classes])),
             "p": None,
             "trials": n,
-            "note": f"{len(hits)} {protocol.units}; whole {protocol.units} are drawn for the interval",
+            "note": f"{len(shares)} {protocol.units}; what {protocol.units} differ by counts in the interval",
         }
     yield from rows
 
@@ -258,7 +273,7 @@ def _shuffled_row(
         label = shuffle(trials, block, np.random.default_rng([seed, 17, draw]))
         known = test[np.isin(label[test], label[material.train])]
         scored = decode(material.features, label, material.train, known)
-        rows.append(row_of(name, scored, label[known], trials.image_id[known]))
+        rows.append(row_of(name, scored, label[known], _units(replace(trials, label=label), known)))
     values = [row["accuracy"] for row in rows]
     middle = rows[int(np.argsort(values)[len(values) // 2])]
     return middle | {"note": f"{note}; the middle of {DRAWS} draws, {min(values):.3f} to {max(values):.3f}"}
@@ -286,6 +301,9 @@ def controls(options: ControlOptions) -> list[dict]:
     """Make the controls, add them to a run's report and return the rows."""
     protocols = [protocol_named(name) for name in options.protocol]
     material = load_material(options)
+    print_checks(
+        store_checks(material.store, material.trials, {"train": material.train, "test": material.test}, material.images)
+    )
     all_of_them = not (options.bands or options.leave_one_subject_out or options.protocol or options.block_permuted)
     if options.leave_one_subject_out or all_of_them:
         protocols.insert(0, protocol_named("leave-one-subject-out"))
@@ -296,6 +314,7 @@ def controls(options: ControlOptions) -> list[dict]:
         rows += fold_rows(material, protocol, FoldOptions(n_folds=options.n_folds, seed=options.seed))
     if options.block_permuted or all_of_them:
         rows += block_rows(material, options.seed)
+    rows = [row | {"p (Holm)": p} for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True)]
     if (options.of / "report.json").is_file():
         append_section(options.of, {"title": TITLE, "text": TEXT, "table": rows})
     return rows
@@ -303,13 +322,15 @@ def controls(options: ControlOptions) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """Return the rows as lines of text."""
-    lines = [f"{'control':36} {'accuracy':>8} {'95 % interval':>16} {'chance':>7} {'p':>7} {'trials':>7}  note"]
+    lines = [f"{'control':36} {'accuracy':>8} {'95 % interval':>16} {'chance':>7} {'p':>7} {'p Holm':>7} "
+             f"{'trials':>7}  note"]  # fmt: skip
     for row in rows:
         if row["accuracy"] is None:
-            lines.append(f"{row['control']:36} {'-':>8} {'':16} {'':7} {'':7} {'':7}  {row['note']}")
+            lines.append(f"{row['control']:36} {'-':>8} {'':16} {'':7} {'':7} {'':7} {'':7}  {row['note']}")
             continue
         low, high = row["interval"]
-        p = "      -" if row["p"] is None else f"{row['p']:7.3g}"
+        both = (row["p"], row.get("p (Holm)"))
+        p = " ".join("      -" if one is None else f"{one:7.3g}" for one in both)
         lines.append(
             f"{row['control']:36} {row['accuracy']:8.3f} {f'{low:.3f} to {high:.3f}':>16} {row['chance']:7.3f} {p} "
             f"{row['trials']:7d}  {row['note']}"

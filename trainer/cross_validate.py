@@ -10,7 +10,8 @@ folds.
 
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -19,24 +20,33 @@ if __name__ == "__main__":
 import numpy as np
 import tyro
 
+from core.encoders import encoder_named
 from core.files import write_atomically
+from core.leaks.check import Check, verdict
 from core.model.checkpoint import EegEncoder, save_encoder
 from core.model.prediction import predict
+from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
-from core.scoring.scores import bootstrap_interval, p_of, roc_auc
+from core.scoring.intervals import auc_interval, share_interval
+from core.scoring.permutations import SHARED_AT_MOST, how_many, null_of, permuted_aucs, usual_spread
+from core.scoring.scores import roc_auc
+from trainer.calibration.left_out import note_leaks
 from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.console import run
+from trainer.evaluation.design import units_of
+from trainer.evaluation.leaks.store_checks import fold_checks, print_checks
 from trainer.protocols.registry import PROTOCOLS, protocol_named
 from trainer.store.store import TrialStore, open_store
 from trainer.training.fit import fit_encoder
 from trainer.training.folds import fitted_folds
-from trainer.training.splits import split_hash
+from trainer.training.splits import fold_options, split_hash
 
 PERMUTATIONS = 2000
 DEFAULT = "leave-one-run-out"
+KNOWN_AGAIN = "pictures stand in training and test: p tells that pictures are known again, labels perhaps not"
 
 
 @dataclass(frozen=True)
@@ -70,20 +80,33 @@ def left_out_scores(
     two labels, a fold tests one of them only, or the store lacks what the protocol needs.
     """
     trials = store.trials()
+    scores, fold_of = _scores_of_folds(trials, store.config, options, protocol, out, n_folds)
+    tested = np.flatnonzero(fold_of != "")
+    return trials.select_columns(tested), scores[tested], fold_of[tested]
+
+
+def _scores_of_folds(
+    trials: Trials,
+    config: PreprocessingConfig,
+    options: TrainOptions,
+    protocol: str,
+    out: Path | None = None,
+    n_folds: int = 5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each trial's score and fold (n,), "" where no fold tests it; as `left_out_scores`."""
     if len(trials.labels) != 2:
         raise ValueError(f"{protocol} needs two labels, not {trials.labels}")
     scores, fold_of = np.zeros(len(trials)), np.full(len(trials), "", dtype=object)
-    for fold, encoder in fitted_folds(trials, store.config, {}, options, protocol, out, n_folds):
+    for fold, encoder in fitted_folds(trials, config, {}, options, protocol, out, n_folds, calibrated=False):
         if len(seen := np.unique(trials.label[fold.test])) < 2:
             raise ValueError(
                 f"{protocol} {fold.name} tests {trials.labels[seen[0]]!r} only, and a ROC-AUC needs both labels; "
                 f"choose another --protocol: {', '.join(PROTOCOLS)}"
             )
-        outputs = predict(encoder, np.asarray(by_sessions(trials, encoder.normaliser).eeg[fold.test]))
-        scores[fold.test] = encoder.head("prompts").weights(outputs["prompts"])[:, 1].numpy()
+        outputs = predict(encoder, by_sessions(trials, encoder.normaliser).unread(fold.test).eeg)
+        scores[fold.test] = (outputs["prompts"][:, 1].double() - outputs["prompts"][:, 0].double()).numpy()
         fold_of[fold.test] = fold.name
-    tested = np.flatnonzero(fold_of != "")
-    return trials.select_columns(tested), scores[tested], fold_of[tested].astype(str)
+    return scores, fold_of.astype(str)
 
 
 def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np.ndarray, list[str]]:
@@ -99,7 +122,8 @@ def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np
         of = trials[name]
         chosen = of.select(np.isin(of.run, [*train_runs, test_run]))
         parts = {"train": np.flatnonzero(chosen.run != test_run), "test": np.flatnonzero(chosen.run == test_run)}
-        encoder = fit_encoder(chosen, {**parts, "val": parts["test"][:0]}, stores[name].config, {}, options)
+        parts["val"] = parts["test"][:0]
+        encoder = fit_encoder(chosen, parts, stores[name].config, {}, options, calibrated=False)
         test = chosen.select(parts["test"])
         logits = predict(encoder, np.asarray(test.eeg))["prompts"]
         return roc_auc((logits[:, 1] - logits[:, 0]).numpy(), test.label)
@@ -125,77 +149,87 @@ def cross_validated_figures(
     protocol: str = DEFAULT,
     out: Path | None = None,
     n_folds: int = 5,
+    refits: bool = True,
 ) -> dict:
-    """Return a protocol's ROC-AUC in each fold, their mean with a bootstrap interval over trials, and a permutation p.
+    """Return a protocol's ROC-AUC in each fold, their mean with its interval, and a permutation p.
 
-    The permutation shuffles labels inside a fold's runs, against the mean over folds; where folds are of pictures, it
-    shuffles the pictures' labels, and the interval draws pictures.
+    Labels are shuffled and intervals drawn by what the design makes exchangeable (`units_of`). Folds share training
+    trials, so shuffling tested labels alone would show too little spread: encoders that are fitted in closed form are
+    fitted to shuffled labels too where p is not clear without (`null_of`). Without `refits` the usual spread is taken,
+    for gradient descent the largest there can be.
     """
     trials, scores, fold_of = left_out_scores(store, options, protocol, out, n_folds)
-    by_picture = protocol_named(protocol).by_picture
-    right = ((scores > 0.5) == trials.label).astype(float)
-    interval = bootstrap_interval(right, groups=trials.image_id if by_picture else None)
-    return {
-        **auc_figures(scores, trials, seed, fold_of, by_picture),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": [float(b) for b in interval],
-    }
+    row, encoder = protocol_named(protocol), encoder_named(options.encoder.name)
+    reads_labels = None if encoder.fit is None else encoder.fit_reads_labels
+    refit = _refit(store, options, protocol, n_folds) if refits and reads_labels is not None else None
+    everything, usual = store.trials() if refit else None, usual_spread(reads_labels)
+    figures = auc_figures(scores, trials, seed, fold_of, refit, everything, row.by_picture, usual)
+    right, unit = ((scores > 0) == trials.label).astype(float), units_of(trials, row.by_picture).unit
+    interval = share_interval(right, unit, figures["inflation"], fold=None if row.by_picture else fold_of)
+    return {**figures, "accuracy": float(right.mean()), "accuracy_interval": [float(b) for b in interval]}
+
+
+def _refit(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int) -> Callable[[np.ndarray], float]:
+    """Return labels of all trials (n,) → the mean ROC-AUC of encoders fitted and tested by these."""
+    trials = store.trials()
+    named = replace(trials, caption=np.array(trials.labels)[trials.label])
+
+    def score(label: np.ndarray) -> float:
+        given = replace(named, label=label, caption=np.array(trials.labels)[label])
+        scores, fold_of = _scores_of_folds(given, store.config, options, protocol, None, n_folds)
+        tested = fold_of != ""
+        return float(run_aucs(scores[tested], label[tested], fold_of[tested]).mean())
+
+    return score
 
 
 def auc_figures(
-    scores: np.ndarray, trials: Trials, seed: int = 0, fold_of: np.ndarray | None = None, by_picture: bool = False
+    scores: np.ndarray,
+    trials: Trials,
+    seed: int = 0,
+    fold_of: np.ndarray | None = None,
+    refit: Callable[[np.ndarray], float] | None = None,
+    all_trials: Trials | None = None,
+    by_picture: bool = False,
+    usual: float = SHARED_AT_MOST,
 ) -> dict:
     """Return the ROC-AUC of scores for the second label (n,) in each fold, their mean, its interval and its p.
 
-    fold_of: (n,), by default the trials' runs. As `cross_validated_figures` says.
+    fold_of: (n,), by default the trials' runs. refit: labels of `all_trials` (default trials) → mean ROC-AUC of
+    decoders fitted to them. by_picture: folds are of pictures. usual: as `null_of`. Further as
+    `cross_validated_figures` says. Raises ValueError where folds are too small.
     """
     fold_of = trials.run if fold_of is None else fold_of
     aucs = run_aucs(scores, trials.label, fold_of)
-    rng = np.random.default_rng(seed)
-    permuted, drawn = np.zeros(PERMUTATIONS), []
-    rows = [np.flatnonzero(fold_of == name) for name in np.unique(fold_of)]
-    # What is shuffled and drawn in each fold: whole pictures, or single trials inside each run.
-    pictures = [_members(trials.image_id[r]) for r in rows] if by_picture else []
-    runs = [_members(trials.run[r]) for r in rows]
-
-    def shuffled(place: int) -> np.ndarray:
-        label = trials.label[rows[place]]
-        found = label.copy()
-        if by_picture:
-            given = rng.permutation([label[of[0]] for of in pictures[place]])
-            for of, number in zip(pictures[place], given, strict=True):
-                found[of] = number
-            return found
-        for of in runs[place]:
-            found[of] = rng.permutation(label[of])
-        return found
-
-    def picked(place: int) -> np.ndarray:
-        if not by_picture:
-            return rng.choice(rows[place], len(rows[place]))
-        of = pictures[place]
-        return rows[place][np.concatenate([of[number] for number in rng.integers(len(of), size=len(of))])]
-
-    for i in range(PERMUTATIONS):
-        permuted[i] = np.mean([roc_auc(scores[r], shuffled(place)) for place, r in enumerate(rows)])
-        drawn_rows = [picked(place) for place in range(len(rows))]
-        if all(len(np.unique(trials.label[r])) == 2 for r in drawn_rows):  # a draw without a class has no ROC-AUC
-            drawn.append(np.mean([roc_auc(scores[r], trials.label[r]) for r in drawn_rows]))
-    if len(drawn) < PERMUTATIONS / 2:
-        raise ValueError(f"folds of {min(map(len, rows))} trials are too small for an interval; gather more trials")
+    value, shared = float(aucs.mean()), len(aucs) > 1
+    units = units_of(trials, by_picture)
+    n_shuffles = how_many(len(trials), PERMUTATIONS)
+    permuted = permuted_aucs(scores, trials.label, fold_of, units.within(fold_of), n_shuffles, seed)
+    if len(permuted) < n_shuffles / 2:
+        raise ValueError(f"folds of {len(trials) // len(aucs)} trials are too small for a p; gather more trials")
+    wide = trials if all_trials is None else all_trials
+    null = null_of(
+        value, permuted, units, trials.label, shared=shared, usual=usual, refit=refit,
+        refit_units=units_of(wide, by_picture), refit_truth=wide.label,
+        linked=units.linked(fold_of), seed=seed,
+    )  # fmt: skip
+    inflation = null.spread_at(value, permuted)
+    interval = auc_interval(scores, trials.label, fold_of, units.unit, inflation, between=not by_picture)
     return {
-        "auc_mean": float(aucs.mean()),
-        "auc_interval": [float(bound) for bound in np.quantile(drawn, [0.025, 0.975])],
+        "auc_mean": value,
+        "auc_interval": [float(bound) for bound in interval],
         "auc_runs": [float(auc) for auc in aucs],
-        "p_value": p_of(float(aucs.mean()), permuted),
-        "shuffled_auc": float(permuted.mean()),
+        "p_value": null.p_value,
+        "p_text": null.text(),
+        "p_least": null.least,
+        "shuffled_auc": null.mean,
+        "unit": null.unit,
+        "note": KNOWN_AGAIN if units.linked(fold_of) and refit is None else "",
+        "n_shuffles": null.n_drawn,
+        "n_refits": null.n_refits,
+        "inflation": inflation,
         "n_trials": len(trials),
     }
-
-
-def _members(values: np.ndarray) -> list[np.ndarray]:
-    """Return where each distinct value stands."""
-    return [np.flatnonzero(values == value) for value in np.unique(values)]
 
 
 def fit_all_runs(
@@ -218,12 +252,13 @@ def fit_all_runs(
     encoder = fit_encoder(trials, parts, store.config, {}, options, out)
     encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
     low, high = figures["auc_interval"]
+    right = figures["accuracy_interval"]
     metrics = {
         f"{protocol} ROC-AUC": f"{figures['auc_mean']:.3f} (95 % {low:.3f} to {high:.3f}, chance 0.5, "
-        f"shuffled EEG "
-        f"{figures['shuffled_auc']:.3f}, p = {figures['p_value']:.2g}, n = {figures['n_trials']})",
+        f"shuffled EEG {figures['shuffled_auc']:.3f}, {figures['p_text']}, n = {figures['n_trials']})",
         f"each {protocol_named(protocol).unit}": ", ".join(f"{auc:.3f}" for auc in figures["auc_runs"]),
-        f"{protocol} accuracy of single trials": f"{figures['accuracy']:.3f} (chance 0.5)",
+        f"{protocol} accuracy of single trials": f"{figures['accuracy']:.3f} (95 % {right[0]:.3f} to {right[1]:.3f}, "
+        "chance 0.5)",
     }
     if control is not None:
         metrics["the same with the pre-stimulus window"] = f"{control['auc_mean']:.3f} (control, expected 0.5)"
@@ -235,18 +270,28 @@ def fit_all_runs(
     return encoder
 
 
+def leak_checks(store: TrialStore, options: TrainOptions, protocol: str = DEFAULT, n_folds: int = 5) -> list[Check]:
+    """Return the leak checks of a store and of every fold of a protocol."""
+    trials = store.trials()
+    folds = protocol_named(protocol).folds(trials, fold_options(options, n_folds))
+    return fold_checks(store, trials, (fold.parts for fold in folds), options.targets.images)
+
+
 def main() -> None:
     """Parse the command line, score, fit, write, and print the figures."""
     options = tyro.cli(CrossValidateOptions, description=__doc__)
     store, preset = open_store(options.data), with_flags(preset_named(options.preset), seed=options.seed)
     chosen, control = protocol_named(options.protocol).name, None
+    checks = leak_checks(store, preset, chosen, options.n_folds)
+    print_checks(checks)
     figures = cross_validated_figures(store, preset, options.seed, chosen, options.out / "folds", options.n_folds)
     if options.control:
         beside, out = open_store(options.control), options.out / "control-folds"
         control = cross_validated_figures(beside, preset, options.seed, chosen, out, options.n_folds)
     encoder = fit_all_runs(store, preset, figures, control, chosen, options.out / "all-runs")
+    note_leaks(encoder, checks)
     save_encoder(encoder, options.out / "encoder.safetensors")
-    written = {**figures, "prestimulus": control, "protocol": chosen}
+    written = {"leaks": verdict(checks), **figures, "prestimulus": control, "protocol": chosen}
     with write_atomically(options.out / "cross_validation.json") as beside:
         beside.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     print(encoder.card_text())

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from core.scoring.scores import bootstrap_interval, n_way_accuracy, p_of
+from core.scoring.design import Units
+from core.scoring.intervals import mean_interval, share_interval
+from core.scoring.permutations import permuted_picks
+from core.scoring.scores import n_way_accuracy, p_of
 
 from ..evaluation.generation_metrics import (
     N_TRIALS,
@@ -23,6 +26,7 @@ from ..evaluation.picture_metrics import Metric, pixel_correlation, shuffled_pai
 SHUFFLES = 200
 PIXEL_SHUFFLES = 20
 FID_DRAWS = 50
+FEWEST_PICTURES = 7  # as few can be dealt in 5,040 ways
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ def mean_score(
 ) -> Score:
     """Return the score that is the mean of the pictures' own values, each (n,).
 
-    value: what is compared with `shuffled` (n_shuffles,), the same figure where pictures and truths are mixed up.
+    value: what is compared with `shuffled` (n_shuffles,), the same figure where pictures and truths are mixed up. The
+    interval is Wilson's for shares of right answers, else t; pictures of one group (n,) count once.
     """
-    interval = bootstrap_interval(each, groups=groups)
+    interval = share_interval(each, groups) if ((each >= 0) & (each <= 1)).all() else mean_interval(each, groups)
     return Score(float(each.mean()), interval, float(shuffled.mean()), chance, p_of(value, shuffled), each)
 
 
@@ -85,10 +90,18 @@ def from_pairs(
 
     each: (n,), the pictures' own values where they are not the diagonal itself: shares that were sampled.
     """
-    rng, rows = np.random.default_rng(0), np.arange(len(pairs))
-    shuffled = np.array([pairs[rows, rng.permutation(len(pairs))].mean() for _ in range(SHUFFLES)])
+    rows, units = np.arange(len(pairs)), picture_units(groups)
+    shuffled = permuted_picks(pairs, rows[units.first][units.unit], units, SHUFFLES)
     own = pairs[rows, rows].astype(float)
     return mean_score(own if each is None else each, float(own.mean()), shuffled, groups, chance)
+
+
+def picture_units(groups: np.ndarray) -> Units:
+    """Return the pictures of groups (n,) as what is exchanged as a whole; single trials where there are too few."""
+    member = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    few = member.max() + 1 < FEWEST_PICTURES
+    unit = np.arange(len(groups)) if few else member
+    return Units("trial" if few else "picture", unit, np.zeros(unit.max() + 1, dtype=np.int64))
 
 
 def pixel_score(metric: Metric, drawn: Tensor, pictures: Tensor, groups: np.ndarray) -> Score:
@@ -137,11 +150,11 @@ def score_pictures(
 
 
 def difference(a: Score, b: Score, groups: np.ndarray) -> dict[str, float | list[float]]:
-    """Return the mean of a - b over the same pictures and its paired bootstrap interval.
+    """Return the mean of a - b over the same pictures and its paired t interval, pictures counting once.
 
     Raises ValueError where a score is not a mean over pictures.
     """
     if a.each is None or b.each is None:
         raise ValueError("a difference is taken of scores that are means over pictures; IS and FID are of whole sets")
     apart = a.each - b.each
-    return {"difference": float(apart.mean()), "interval": list(bootstrap_interval(apart, groups=groups))}
+    return {"difference": float(apart.mean()), "interval": list(mean_interval(apart, groups))}

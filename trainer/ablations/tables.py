@@ -12,18 +12,6 @@ TABLE = ("ACC", "IS", "SSIM", "class", "place")
 SHOWN = 12
 
 
-def verdict(checks: list) -> str:
-    """Return one line: the leak checks that failed, or that none did."""
-    failed = [check for check in checks if check.passed is False]
-    if failed:
-        return (
-            "LEAK: "
-            + " ".join(f"{check.name}: {check.sentence}" for check in failed)
-            + " Do not read the scores as vision."
-        )
-    return f"No leak check failed ({sum(check.passed is True for check in checks)} passed)."
-
-
 def differences(scores: dict[str, dict[str, Score]], groups: np.ndarray) -> list[dict]:
     """Return both levels less each thing they have to beat, over the same pictures, with paired intervals."""
     found = []
@@ -80,12 +68,12 @@ def ablation_sections(result: dict) -> list[dict]:
     ]
     text = (
         f"{result['n']} test windows; {result['classifier']} looks at the pictures; ACC is {result['n_way']}-way "
-        f"top-1 of 1,000 trials; {result['denoise']:g} of the pixel level is redrawn. Intervals: bootstrap, 95 %. "
-        "Shuffled: the same pictures held against other trials' truth. IS and FID are of whole sets and do not know "
-        "which is whose."
+        f"top-1 of 1,000 trials; {result['denoise']:g} of the pixel level is redrawn. Intervals: 95 %, "
+        "pictures counting once. Shuffled: the same pictures held against other trials' truth. IS and FID are of "
+        "whole sets and do not know which is whose."
     )
     sections = [{"title": f"{TITLE}: what each level is worth", "text": text, "table": table}]
-    said = "The same pictures with and without; paired bootstrap, 95 %."
+    said = "The same pictures with and without; paired, 95 %."
     sections.append({"title": f"{TITLE}: differences", "text": said, "table": apart})
     if result["choices"]:
         said = "On validation pictures only; 1 is the sample level alone."

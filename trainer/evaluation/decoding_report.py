@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.conditioning.conditioning import gate_for
+from core.evidence.background import spread_evenly
 from core.files import sha256_of
 from core.model.checkpoint import EegEncoder, load_encoder, save_encoder
 from core.model.confidence import confidence_score
+from core.model.decodable import Decodable, decodable_windows
 from core.model.prediction import predict
 from core.preprocessing.session_normaliser import by_sessions, unknown_sessions
 from core.preprocessing.trials import Trials
@@ -23,7 +26,10 @@ from ..store.store import TrialStore, open_store
 from ..targets.target import Target, trial_targets
 from ..training.run_folder import load_options
 from ..training.splits import split_hash, split_trials, trials_at_use
-from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section
+from .decoding_scores import confidence_section, prompt_entries, retrieval_entries, spread_section, with_family
+from .design import retrieval_units, units_of
+
+MAX_JUDGED = 2000  # windows of a run
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
     parts = split_trials(trials, options)
     if not len(parts["test"]):
         raise ValueError(
-            f"the run at {run} kept no test trials; train with --test-run RUN, or prepare a store with a test split"
+            f"the run at {run} kept no test trials; train with --test run, --test-run RUN, --test-subject "
+            "NAME or --test picture, or prepare a store with a test split"
         )
     if not str(encoder.card.get("split", "")).startswith(split_hash(trials, parts)):
         raise ValueError(
@@ -75,10 +82,14 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
     targets = trial_targets(
         trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options.targets, store.folder / "targets"
     )
-    if unknown := unknown_sessions(trials, parts["test"], encoder.normaliser):
-        print(f"not seen in training, normalised as all sessions together: {', '.join(unknown)}")
     outputs = decoded(encoder, trials, parts["test"], options.data)
     return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs)
+
+
+def say_unknown_sessions(evaluated: Evaluated) -> None:
+    """Print which test sessions training has not seen, where each has its own normaliser."""
+    if unknown := unknown_sessions(evaluated.trials, evaluated.parts["test"], evaluated.encoder.normaliser):
+        print(f"not seen in training, normalised as all sessions together: {', '.join(unknown)}")
 
 
 def decoded(encoder: EegEncoder, trials: Trials, rows: np.ndarray, data: DataOptions) -> dict[str, Tensor]:
@@ -101,12 +112,14 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
     scores, sections, found = [], [], {}
     ideal_of: dict[tuple[str, ...], np.ndarray] = {}  # fitting the observer takes seconds; heads share galleries
     test, encoder = evaluated.test, evaluated.encoder
+    judged: dict[int, Decodable] | None = None
+    run_of = _run_numbers(test)
     for space in encoder.spaces:
         head, output = encoder.head(space), evaluated.outputs[space]
-        fitted = encoder.confidence.get(space)
+        fitted, n_way = encoder.confidence.get(space), None
         if head.config.kind == "prompts":
             train_label = evaluated.trials.label[evaluated.parts["train"]]
-            scores += prompt_entries(head, output, test.label, train_label, _run_numbers(test))
+            scores += prompt_entries(head, output, test.label, train_label, units_of(test))
             right = output.argmax(-1).numpy() == test.label
         else:
             gallery, names, truth = distinct_targets(evaluated, space)
@@ -115,19 +128,43 @@ def decoding_report(evaluated: Evaluated) -> tuple[list[dict], list[dict], dict]
                 ideal_of[gallery_names] = _ideal(evaluated, names)
             ideal = ideal_of.get(gallery_names)
             of = "" if space == encoder.spaces[0] else f"{space}: "
-            entries, similarity = retrieval_entries(head, output, gallery, truth, ideal, of)
+            entries, similarity = retrieval_entries(
+                head, output, gallery, truth, ideal, of, retrieval_units(test, truth)
+            )
             scores += entries
             sections.append(
                 {"title": f"Spread of {space}", "table": spread_section(head, output, gallery[torch.from_numpy(truth)])}
             )
             found[space] = nearest(head.comparable(output), head.comparable(gallery), names, 3)
-            right = similarity.argmax(1) == truth
+            right, n_way = similarity.argmax(1) == truth, len(names)
         if fitted is not None:
-            values = fitted.probability(confidence_score(head, output))
-            sections.append(
-                {"title": f"Confidence of {space}", "table": confidence_section(values, right, fitted.chance)}
-            )
-    return scores, sections, found
+            chance = fitted.chance if n_way is None else 1 / n_way
+            repeats = torch.from_numpy(np.asarray(test.repeats))
+            values = fitted.probability(confidence_score(head, output), repeats, chance)
+            judged = judged_by_run(evaluated) if judged is None else judged
+            gates = torch.tensor([gate_for(encoder, space, judged[run]) for run in run_of])
+            said = sorted({one.line() for one in judged.values()})
+            table = confidence_section(values, right, chance, gates, said)
+            sections.append({"title": f"Confidence of {space}", "table": table})
+    return with_family(scores), sections, found
+
+
+def judged_by_run(evaluated: Evaluated) -> dict[int, Decodable]:
+    """Return for each run of the test windows whether anything is decodable in it, told from its single presentations.
+
+    A mean over several runs counts to the run of its first presentation.
+    """
+    single = evaluated.trials.unread(evaluated.parts["test"])
+    names = evaluated.test.groups("subject", "session", "run")
+    found: dict[int, Decodable] = {}
+    columns = np.array(list(zip(single.subject, single.session, single.run, strict=True)))
+    for number, first in enumerate(names[0]):
+        test = evaluated.test
+        rows = (columns == [test.subject[first], test.session[first], test.run[first]]).all(axis=1)
+        chosen = spread_evenly(int(rows.sum()), MAX_JUDGED)
+        of = np.flatnonzero(rows)[chosen]
+        found[number] = decodable_windows(evaluated.encoder, np.asarray(single.eeg[of]), single.image_id[of])
+    return found
 
 
 def _run_numbers(trials: Trials) -> np.ndarray:
@@ -145,7 +182,8 @@ def card_line(entry: dict) -> str:
     (low, high), baselines = entry["interval"], entry["baselines"]
     beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
     spread = f"95 % {low:.3f} to {high:.3f}, chance {entry['chance']:.3f}, {beside}"
-    return f"{entry['value']:.3f} ({spread}, p = {entry['p_value']:.3g}, n = {entry['n']})"
+    family = f", {entry['p_holm']:.3g} of all rows (Holm)" if "p_holm" in entry else ""
+    return f"{entry['value']:.3f} ({spread}, p = {entry['p_value']:.3g}{family}, n = {entry['n']})"
 
 
 def write_card_metrics(evaluated: Evaluated, scores: list[dict]) -> None:

@@ -2,26 +2,23 @@
 interval.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.model.heads import Head
+from core.scoring.design import Units
+from core.scoring.families import holm
+from core.scoring.intervals import auc_interval, mean_interval, share_interval
+from core.scoring.permutations import null_of, permuted_aucs, permuted_by_units, permuted_picks
 from core.scoring.retrieval import similarities
-from core.scoring.scores import (
-    bootstrap_interval,
-    bootstrap_statistic,
-    calibration_error,
-    p_of,
-    permuted_statistics,
-    roc_auc,
-    topk_accuracy,
-    truth_ranks,
-)
+from core.scoring.scores import calibration_error, roc_auc, topk_accuracy, truth_ranks
 
 PERMUTATIONS = 1000
+MAX_SAID = 8  # verdicts a report lists
 KS = (1, 3, 5)
 
 
@@ -39,20 +36,40 @@ def score_entry(
     chance: float,
     train_mean: float | None,
     hits: np.ndarray | None = None,
+    interval: tuple[float, float] | None = None,
+    permuted: np.ndarray | None = None,
+    tie: tuple[float, np.ndarray] | None = None,
     ceiling: float | None = None,
     note: str = "",
-    groups: np.ndarray | None = None,
+    units: Units | None = None,
 ) -> dict:
     """Return one row of the report's table.
 
-    scores, truth: what `statistic` takes. hits: (n,) whose mean the statistic is, for the bootstrap; without it the
-    statistic itself is bootstrapped. train_mean: what the decoder gets that always answers the training mean. groups:
-    permute within these only.
+    scores, truth: what `statistic` takes. hits: (n,) whose mean the statistic is, for the interval (Wilson's where they
+    are 0 or 1), or that interval itself. train_mean: what the decoder gets that always answers the training mean.
+    units: what is shuffled and drawn as a whole; by default single trials. permuted: the statistic of such shuffles,
+    where they were made faster. tie: between 0 and 1, of the windows and of each shuffle, what decides which of two is
+    better where as many are found. Raises ValueError without hits and interval.
     """
+    trials = Units("trial", np.arange(len(truth)), np.zeros(len(truth), dtype=np.int64)) if units is None else units
     value = statistic(scores, truth)
-    permuted = permuted_statistics(scores, truth, statistic, n=PERMUTATIONS, seed=0, groups=groups)
-    interval = bootstrap_interval(hits) if hits is not None else bootstrap_statistic(scores, truth, statistic)
-    baselines = {"shuffled EEG": float(permuted.mean())}
+    if permuted is None:
+        permuted = permuted_by_units(scores, truth, statistic, trials, PERMUTATIONS)
+    null = null_of(value, permuted, trials, truth)
+    if tie is not None:
+        finer = permuted + (tie[1] - tie[0]) / (2 * len(truth))
+        null = replace(null_of(value, finer, trials, truth), mean=null.mean)
+    if interval is None:
+        if hits is None:
+            raise ValueError("a score needs its hits or its interval")
+        of = share_interval if np.isin(hits, (0, 1)).all() else mean_interval
+        interval = of(hits, trials.unit)
+    said = [note] if note else []
+    if len(trials) < len(truth):
+        said.append(f"{len(trials)} {null.unit}s shuffled and drawn as wholes")
+    if null.p_value <= 4 * null.least:
+        said.append(f"{null.n_drawn} shuffles: p can be no less than {null.least:.2g}")
+    baselines = {"shuffled EEG": null.mean}
     if train_mean is not None:
         baselines = {"train mean": float(train_mean), **baselines}
     return {
@@ -61,11 +78,21 @@ def score_entry(
         "interval": [float(bound) for bound in interval],
         "chance": float(chance),
         "baselines": baselines,
-        "p_value": float(p_of(value, permuted)),
+        "p_value": null.p_value,
+        "p_least": null.least,
+        "unit": null.unit,
+        "n_units": len(trials),
+        "n_shuffles": null.n_drawn,
         "ceiling": None if ceiling is None else float(ceiling),
         "n": len(truth),
-        "note": note,
+        "note": "; ".join(said),
     }
+
+
+def with_family(entries: list[dict]) -> list[dict]:
+    """Return rows with `p_holm`, their p-values adjusted for being looked at together."""
+    adjusted = holm([entry["p_value"] for entry in entries])
+    return [{**entry, "p_holm": p} for entry, p in zip(entries, adjusted, strict=True)]
 
 
 def retrieval_entries(
@@ -75,17 +102,23 @@ def retrieval_entries(
     truth: np.ndarray,
     ideal: np.ndarray | None = None,
     of: str = "",
+    units: Units | None = None,
 ) -> tuple[list[dict], np.ndarray]:
     """Return the n-way top-1/3/5 rows and the similarities (n, n_gallery) of predictions to a gallery.
 
     predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the
     gallery. ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling. of: stands before the rows'
-    names, where several heads are scored.
+    names, where several heads are scored. units: what is shuffled as a whole; by default single windows.
     """
     scores = similarities(head.comparable(predicted), head.comparable(gallery)).numpy()
     # The mean itself, uncentred: the one answer that a decoder without information settles on.
     constant = similarities(head.target_mean[None], gallery).numpy().repeat(len(truth), 0)
-    rank, n_way = truth_ranks(scores, truth), gallery.shape[0]
+    n_way, rows = gallery.shape[0], np.arange(len(truth))
+    if units is None:
+        units = Units("trial", rows, np.zeros(len(rows), dtype=np.int64))
+    # every item's rank in every window, so that a shuffle only picks other entries
+    ranks = np.stack([truth_ranks(scores, np.full(len(rows), item)) for item in range(n_way)], axis=1)
+    nearness = 1 - ranks / n_way
     entries = []
     for k in KS:
         if k >= n_way:
@@ -98,51 +131,74 @@ def retrieval_entries(
                 lambda s, t, k=k: topk_accuracy(s, t, (k,))[k],
                 chance=k / n_way,
                 train_mean=topk_accuracy(constant, truth, (k,))[k],
-                hits=(rank < k).astype(float),
+                hits=(ranks[rows, truth] < k).astype(float),
+                permuted=permuted_picks(ranks < k, truth, units, PERMUTATIONS),
+                tie=(float(nearness[rows, truth].mean()), permuted_picks(nearness, truth, units, PERMUTATIONS)),
                 ceiling=None if ideal is None else topk_accuracy(ideal, truth, (k,))[k],
+                units=units,
             )
         )
     return entries, scores
 
 
-def prompt_entries(
-    head: Head, logits: Tensor, label: np.ndarray, train_label: np.ndarray, groups: np.ndarray
-) -> list[dict]:
-    """Return accuracy, balanced accuracy and (for two prompts) ROC-AUC rows of a `prompts` head.
+def prompt_entries(head: Head, logits: Tensor, label: np.ndarray, train_label: np.ndarray, units: Units) -> list[dict]:
+    """Return accuracy and (for two prompts) ROC-AUC rows of a `prompts` head.
 
-    logits: (n, n_prompts). label, train_label: class numbers; the training mean's answer is the class seen most.
-    groups: (n,), runs inside which labels are permuted.
+    logits: (n, n_prompts). label, train_label: class numbers; the training mean's answer is the class seen most. units:
+    what is shuffled and drawn as a whole.
     """
-    weights = head.weights(logits).numpy()
+    answers = logits.double().numpy()  # prompt weights put answers that hardly differ level
+    weights = head.weights(logits).double().numpy()
     n_classes = len(head.config.prompts)
     usual = int(np.bincount(train_label, minlength=n_classes).argmax())
-    hits = (weights.argmax(1) == label).astype(float)
+    rows = np.arange(len(label))
+    ranks = np.stack([truth_ranks(answers, np.full(len(label), one)) for one in range(n_classes)], axis=1)
     entries = [
         score_entry(
             "accuracy",
-            weights,
+            answers,
             label,
             top1,
             chance=1 / n_classes,
             train_mean=float((label == usual).mean()),
-            hits=hits,
-            groups=groups,
+            hits=(ranks[rows, label] == 0).astype(float),
+            permuted=permuted_picks(ranks == 0, label, units, PERMUTATIONS),
+            # a decoder that hardly dares to answer otherwise than the commonest label is still judged by its weights
+            tie=(float(weights[rows, label].mean()), permuted_picks(weights, label, units, PERMUTATIONS)),
+            units=units,
         )
     ]
     if n_classes == 2 and len(np.unique(label)) == 2:
-        entries.append(score_entry("ROC-AUC", weights[:, 1], label, roc_auc, chance=0.5, train_mean=0.5, groups=groups))
+        second = answers[:, 1] - answers[:, 0]
+        permuted = permuted_aucs(second, label, np.zeros(len(label)), units, PERMUTATIONS)
+        interval = auc_interval(second, label, None, units.unit)
+        entries.append(
+            score_entry("ROC-AUC", second, label, roc_auc, chance=0.5, train_mean=0.5, interval=interval,
+                        permuted=permuted, units=units)
+        )  # fmt: skip
     return entries
 
 
-def confidence_section(confidence: Tensor, right: np.ndarray, chance: float | None) -> dict:
-    """Return what the report says of the confidence: its mean, the share of right answers, the calibration error."""
-    values = confidence.float().numpy()
-    return {
-        "mean confidence": float(values.mean()),
+def confidence_section(
+    probability: Tensor, right: np.ndarray, chance: float | None, gates: Tensor | None = None, said: Sequence[str] = ()
+) -> dict:
+    """Return what the report says of the confidence.
+
+    probability: (n,), of being right if anything is decodable. gates: (n,), how far that counts. said: sentences on
+    whether anything is decodable. The calibration error is that of the probability where something is.
+    """
+    values = probability.double().numpy()
+    gate = np.ones(len(values)) if gates is None else gates.double().numpy()
+    confidence = np.where(gate > 0, (chance or 0.0) + gate * (values - (chance or 0.0)), 0.0)
+    table = {
+        "mean confidence": float(confidence.mean()),
+        "probability of being right, if anything is decodable": float(values.mean()),
         "share right": float(right.mean()),
         "calibration error": float(calibration_error(values, right.astype(float))),
+        "windows counted as decodable": float((gate >= 0.5).mean()),
         "chance": chance,
     }
+    return {**table, **{f"verdict {number}": line for number, line in enumerate(said[:MAX_SAID], 1)}}
 
 
 def spread_section(head: Head, predicted: Tensor, targets: Tensor) -> dict:

@@ -76,13 +76,18 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     a, b = (np.asarray(x, dtype=np.float64) for x in (features, others))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(f"FID needs two sets (n, width) of at least two pictures each, not {a.shape} and {b.shape}")
-    covariance = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
-    # The trace of (ab)^1/2 is that of (a^1/2 b a^1/2)^1/2, which is symmetric and has real roots.
-    values, vectors = np.linalg.eigh(covariance[0])
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    shared = np.sqrt(np.linalg.eigvalsh(root @ covariance[1] @ root).clip(0)).sum()
+    # With centred rows x / sqrt(n - 1) the covariances are xᵀx and yᵀy, and the trace of (xᵀx yᵀy)^1/2 is the sum of
+    # the singular values of x yᵀ, which is as wide as there are pictures or, after QR, as there are features.
+    x, y = (_factor(rows) for rows in (a, b))
+    shared = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     apart = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
-    return float(max(apart + np.trace(covariance[0]) + np.trace(covariance[1]) - 2 * shared, 0.0))
+    return float(max(apart + np.square(x).sum() + np.square(y).sum() - 2 * shared, 0.0))
+
+
+def _factor(rows: np.ndarray) -> np.ndarray:
+    """Return the smaller of two x with xᵀx = the covariance of rows (n, width): the centred rows, or their triangle."""
+    centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
+    return np.linalg.qr(centred, mode="r") if len(rows) > rows.shape[1] else centred
 
 
 def cosine_similarity(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core.scoring.scores import bootstrap_interval
+from core.scoring.families import holm
+from core.scoring.intervals import joined_interval
+from core.scoring.permutations import SHARED_AT_MOST
 
 from ..protocols.registry import protocol_named
 from ..training.folds import fitted_folds
@@ -34,9 +36,10 @@ def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: in
         "title": FOLDS + protocol,
         "text": (
             f"The run's training repeated for each {row.unit}, which the encoder scored here has never seen. "
-            f"The mean's interval draws whole {row.units}."
+            f"The mean's interval counts what {row.units} "
+            "differ by and that they share training trials (Nadeau & Bengio); p of several folds is adjusted (Holm)."
         ),
-        "table": [*_means(found, row.units), *found],
+        "table": [*_means(found, row.units, not row.by_picture), *_with_holm(found)],
     }
 
 
@@ -53,7 +56,16 @@ def _row(fold: str, entry: dict) -> dict:
     }
 
 
-def _means(rows: list[dict], units: str) -> list[dict]:
+def _with_holm(rows: list[dict]) -> list[dict]:
+    """Return the rows with `p (Holm)`, each score's p-values over its folds being one family."""
+    adjusted: dict[int, float | None] = {}
+    for score in dict.fromkeys(row["score"] for row in rows):
+        places = [place for place, row in enumerate(rows) if row["score"] == score]
+        adjusted |= dict(zip(places, holm([rows[place]["p"] for place in places]), strict=True))
+    return [{**row, "p (Holm)": adjusted[place]} for place, row in enumerate(rows)]
+
+
+def _means(rows: list[dict], units: str, between: bool) -> list[dict]:
     """Return a row for each score that stands in several folds; one whose gallery differs has another name."""
     means = []
     for score in dict.fromkeys(row["score"] for row in rows):
@@ -61,16 +73,19 @@ def _means(rows: list[dict], units: str) -> list[dict]:
         if len(of) < 2:
             continue
         value, chance, shuffled = (float(np.mean([row[k] for row in of])) for k in ("value", "chance", "shuffled EEG"))
-        low, high = bootstrap_interval(np.array([row["value"] for row in of]))
+        low, high = joined_interval(
+            [row["value"] for row in of], [row["interval"] for row in of], SHARED_AT_MOST, between
+        )
         means.append(
             {
                 "fold": f"mean of {len(of)} {units}",
                 "score": score,
                 "value": value,
-                "interval": [low, high],
+                "interval": [max(low, 0.0), min(high, 1.0)],
                 "chance": chance,
                 "shuffled EEG": shuffled,
                 "p": None,
+                "p (Holm)": None,
                 "n": sum(row["n"] for row in of),
             }
         )
@@ -82,7 +97,7 @@ def protocol_table(section: dict) -> str:
     lines = [section["title"]]
     for row in section["table"]:
         low, high = row["interval"]
-        p = "" if row["p"] is None else f", p = {row['p']:.3g}"
+        p = "" if row["p"] is None else f", p = {row['p']:.3g} ({row['p (Holm)']:.3g} of all folds)"
         lines.append(
             f"{row['fold']:24} {row['score']:24} {row['value']:7.3f}  {low:.3f} to {high:.3f}, chance "
             f"{row['chance']:.3f}, shuffled EEG {row['shuffled EEG']:.3f}{p}, n = {row['n']}"

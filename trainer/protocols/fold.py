@@ -26,9 +26,9 @@ class Fold:
 class FoldOptions:
     """What protocols are told.
 
-    only_subject: take this person's trials only. test_run: what the given split tests, where the store prescribes
-    none. val_share: share of the training pictures held out for validation. n_folds: for protocols that deal out
-    pictures. seed: of what is drawn.
+    only_subject: take this person's trials only. test_run, test_subject, test: what the given split tests, where the
+    store prescribes none (`held_out_test`). val_share: share of the training pictures held out for validation. n_folds:
+    for protocols that deal out pictures. seed: of what is drawn.
     """
 
     only_subject: str = ""
@@ -36,6 +36,8 @@ class FoldOptions:
     val_share: float = 0.0
     n_folds: int = 5
     seed: int = 0
+    test_subject: str = ""
+    test: str = "none"
 
     def __post_init__(self) -> None:
         if self.n_folds < 2:

@@ -1,12 +1,11 @@
-"""The split that the store prescribes, or one run held out."""
+"""The split that the store prescribes, or a run, a person, pictures or a stretch of time held out."""
 
 from collections.abc import Iterator
-
-import numpy as np
 
 from core.preprocessing.trials import Trials
 
 from .fold import Fold, FoldOptions, TooLittle, hold_out, trials_of
+from .held_out_test import tested
 
 
 def given_split(trials: Trials, options: FoldOptions) -> Iterator[Fold]:
@@ -18,24 +17,21 @@ def given_split(trials: Trials, options: FoldOptions) -> Iterator[Fold]:
 
 
 def split_of(trials: Trials, options: FoldOptions) -> Fold:
-    """Return the store's own split; where it has none, the one that tests `test_run` (or nothing).
+    """Return the store's own split; where it has none, the one that tests what the options say (or nothing).
 
     Where no validation split is prescribed, `val_share` of the training pictures is held out. Raises ValueError where
-    the test run or the person does not exist, or nothing is left to train on.
+    the test's run or person does not exist, where the store prescribes a split and a test is asked for all the same, or
+    nothing is left to train on.
     """
     chosen = trials_of(trials, options)
     prescribed = trials.split[chosen]
     if (prescribed != "").any():
+        if asked := [f"--test-{name}" for name in ("run", "subject") if getattr(options, f"test_{name}")]:
+            raise ValueError(f"{asked[0]}: the store prescribes its own split, which wins; leave it out")
         train, val, test = (chosen[prescribed == name] for name in ("train", "val", "test"))
     else:
-        is_test = np.zeros(len(chosen), dtype=bool)
-        if options.test_run:
-            is_test = trials.run[chosen] == options.test_run
-            if not is_test.any():
-                raise ValueError(
-                    f"no trials of run {options.test_run!r}; the store has {sorted(set(trials.run.tolist()))}"
-                )
-        train, val, test = chosen[~is_test], chosen[:0], chosen[is_test]
+        is_test, near = tested(trials, chosen, options)
+        train, val, test = chosen[~is_test & ~near], chosen[:0], chosen[is_test]
     if not len(val):
         train, val = hold_out(trials, train, options)
     if not len(train):
