@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from core.scoring.scores import auc_of_ranks, mean_ranks, p_of
+from core.scoring.design import exchangeable_units, stretches
+from core.scoring.intervals import auc_influences, interval_of_influences
+from core.scoring.permutations import SHARED_BY_LINEAR, null_of
+from core.scoring.scores import auc_of_ranks, mean_ranks
 
 MIN_TRIALS, MIN_PER_LABEL, MAX_LABELS, MAX_TRIALS = 20, 5, 50, 3000
 N_STRETCHES, N_BINS = 5, 8
 N_CLASSES, N_FILTERS = 4, 3
-PERMUTATIONS = DRAWS = 1000
-FEW_LABELS = 10
+PERMUTATIONS = 1000
 LEAST_LOG = -700.0
 ARTEFACT = 5.0  # times the median peak to peak
 
@@ -21,8 +23,8 @@ ARTEFACT = 5.0  # times the median peak to peak
 class Decodability:
     """A cross-validated ROC-AUC (`value`, chance 0.5; of several labels the mean of each against the rest).
 
-    interval: bootstrap over trials, 95 %. p_value: labels shuffled inside what was held out. each: by held-out part. A
-    value of None was not measured; `note` says why, or what is to be known beside it.
+    interval: 95 %. p_value: labels shuffled inside what was held out, by whole blocks where they were shown in blocks.
+    each: by held-out part. A value of None was not measured; `note` says why, or what is to be known beside it.
     """
 
     value: float | None
@@ -68,6 +70,10 @@ def decode_labels(
     counts = np.bincount(label[usable], minlength=len(labels))
     known = np.flatnonzero(counts >= MIN_PER_LABEL)
     chosen = np.flatnonzero(usable & np.isin(label, known))
+    if len(known) == 1 and len(set(label.tolist())) == 1:
+        return Decodability(
+            None, note=f"there is one label only, {labels[int(known[0])]!r}, so nothing can be told apart"
+        )
     if len(known) < 2 or len(chosen) < MIN_TRIALS:
         return Decodability(
             None,
@@ -93,7 +99,8 @@ def decode_labels(
     ]
     if not groups:
         return Decodability(None, note="every run holds one label only, so none can be tested by the others")
-    return _figures(scores, truth, groups, part, tuple(labels[int(i)] for i in known), len(label) - len(chosen), seed)
+    names = tuple(labels[int(i)] for i in known)
+    return _figures(scores, truth, groups, part, names, len(label) - len(chosen), seed, person[chosen])
 
 
 def mean_auc(ranks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
@@ -113,22 +120,31 @@ def _figures(
     labels: tuple[str, ...],
     n_left_out: int,
     seed: int,
+    person: np.ndarray,
 ) -> Decodability:
     if len(labels) == 2:  # one score for two labels
         scores = (scores[:, 1] - scores[:, 0])[:, None] * np.array([-1.0, 1.0])
     ranks, own = [mean_ranks(scores[rows]) for rows in groups], [truth[rows] for rows in groups]
-    value, rng = mean_auc(ranks, own), np.random.default_rng(seed)
-    permuted = np.array([mean_auc(ranks, [rng.permutation(one) for one in own]) for _ in range(PERMUTATIONS)])
-    drawn = []
-    for _ in range(DRAWS if len(labels) <= FEW_LABELS else DRAWS // 5):
-        picked = [rng.choice(rows, len(rows)) for rows in groups]
-        if all(_mixed(truth[rows]) for rows in picked):
-            drawn.append(mean_auc([mean_ranks(scores[rows]) for rows in picked], [truth[rows] for rows in picked]))
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > DRAWS / 10 else (np.nan, np.nan)
+    value, tested = mean_auc(ranks, own), np.concatenate(groups)
+    parts = np.repeat(np.arange(len(groups)), [len(rows) for rows in groups])
+    units = exchangeable_units(truth[tested], block=_shown_in_blocks(truth[tested], parts), person=person[tested])
+    shuffles = units.within(parts).shuffles(truth[tested], PERMUTATIONS, np.random.default_rng(seed))
+    bounds = np.cumsum([len(rows) for rows in groups])[:-1]
+    permuted = np.array([mean_auc(ranks, np.split(given, bounds)) for some in shuffles for given in some])
+    # parts of one person share training trials; the features' Xdawn knows labels, the samples' means do not
+    null = null_of(value, permuted, units, truth[tested], shared=len(groups) > 1, usual=SHARED_BY_LINEAR)
+    moved = [
+        np.mean([auc_influences(scores[rows, c], truth[rows] == c)[1] for c in np.unique(truth[rows])], axis=0)
+        * (len(rows) / len(tested))
+        for rows in groups
+    ]
+    low, high = interval_of_influences(
+        value, np.concatenate(moved), units.unit, truth[tested], null.spread_at(value, permuted)
+    )
     return Decodability(
         value,
         (float(low), float(high)),
-        p_of(value, permuted),
+        null.p_value,
         sum(map(len, groups)),
         labels,
         {str(part[rows[0]]): _auc(rank, truth[rows]) for rank, rows in zip(ranks, groups, strict=True)},
@@ -139,6 +155,19 @@ def _figures(
 def _auc(ranks: np.ndarray, truth: np.ndarray) -> float:
     each = auc_of_ranks(ranks, truth[:, None] == np.arange(ranks.shape[1]))
     return float(each[~np.isnan(each)].mean())
+
+
+def _shown_in_blocks(truth: np.ndarray, part: np.ndarray) -> np.ndarray | None:
+    """Return each trial's stretch of one label inside its part (n,), in the trials' order; None where labels mix."""
+    found, start = np.zeros(len(truth), dtype=np.int64), 0
+    for number in np.unique(part):
+        rows = np.flatnonzero(part == number)
+        block = stretches(truth[rows], len(np.unique(truth[rows])))
+        if block is None:
+            return None
+        found[rows] = block + start
+        start += block.max() + 1
+    return found
 
 
 def _mixed(truth: np.ndarray) -> bool:

@@ -3,24 +3,26 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from core.files import write_atomically
+from core.leaks import check as leak_check
+from core.leaks.evidence.windows_before import LEAST_S, seconds_before, windows_before
+from core.leaks.registry import run_checks
 from core.montage import map_channels
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.trials import Trials
 from core.recording import Recording
 
-from ..evaluation.leaks import ALPHA, Check, check_blocks, check_time
+from ..evaluation.leaks.store_checks import leak_input
 from ..store.dataset import Session
 from ..store.store import TrialStore, plain, without_numbers
 from .decodability import MAX_TRIALS, Decodability, decode_labels
 from .line_noise import line_noise
-from .prestimulus_windows import LEAST_S, seconds_before, windows_before
 
 QUALITY = "quality.json"
 DECODED_SFREQ = 128.0  # answers to pictures end below 45 Hz
@@ -45,7 +47,7 @@ def write_quality(
     from joblib import Parallel, delayed
 
     trials = store.trials()
-    keys = np.array([key for key, entry in sorted(store.info["sessions"].items()) for _ in range(entry["n_trials"])])
+    keys = store.recordings()
     wanted = [session for session in sessions if session.key in store.info["sessions"]]
     # a recording that has left the folder since is in the store, but cannot be looked at
     chosen = np.flatnonzero(np.isin(keys, [session.key for session in wanted]))
@@ -70,6 +72,7 @@ def write_quality(
         "left_out": {**(left_out or {}), **store.info["failed"]},
     }
     report |= _worth(trials, chosen, store.config, before, seconds, seed)
+    report["checks"] = [asdict(check) for check in run_checks(leak_input(store, trials, seed=seed))]
     simulated = any("simulated" in note for one in report["recordings"].values() for note in one["notes"])
     report["simulated"] = simulated
     report = {"verdict": verdict(report), **report}
@@ -79,30 +82,16 @@ def write_quality(
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """Return in one line whether the labels leak, and whether they can be decoded."""
+    """Return in one line what the leak checks found, and whether the labels can be decoded."""
     before, after = report["before"], report["after"]
     phantom = "Phantom, simulated EEG. " if report.get("simulated") else ""
-    leaks = []
-    if before["value"] is not None and before["p_value"] <= ALPHA:
-        leaks.append(
-            f"the label can be told before the picture is shown (ROC-AUC {before['value']:.3f}, p = "
-            f"{before['p_value']:.2g})"
-        )
-    failed = [check for check in report["checks"] if check["passed"] is False]
-    leaks += [check["sentence"].strip().rstrip(".") for check in failed]
-    if leaks:
-        shown = after["value"] is not None and after["p_value"] <= LEVEL
-        means = "What is decoded after the picture is no evidence of vision."
-        means = means if shown else "Nothing is decoded after the picture; a score above chance would not show vision."
-        return f"{phantom}LEAK: {'; '.join(leaks)}. {means}"
+    first = phantom + leak_check.verdict(report["checks"])
     if after["value"] is None:
-        return f"{phantom}Not judged: decodability was not measured ({after['note']})."
-    if before["value"] is None:
-        first = f"No leak among those that could be checked; the time before the picture was not ({before['note']})"
-    else:
-        first = f"No leak found: before the picture ROC-AUC is {before['value']:.3f} (p = {before['p_value']:.2g})"
+        return f"{first} Decodability was not measured ({after['note']})."
+    if before["value"] is not None:
+        first += f" Before the picture ROC-AUC is {before['value']:.3f} (p = {before['p_value']:.2g})."
     told = "the labels can be decoded" if after["p_value"] <= LEVEL else "THE LABELS CANNOT BE TOLD APART"
-    return f"{phantom}{first}. After it {after['value']:.3f} (p = {after['p_value']:.2g}): {told}."
+    return f"{first} After it {after['value']:.3f} (p = {after['p_value']:.2g}): {told}."
 
 
 def _look(session: Session, config: PreprocessingConfig, onsets: np.ndarray, seconds: float) -> dict[str, Any]:
@@ -156,15 +145,8 @@ def _worth(
     seconds: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Return decodability after and before the picture, and the checks of leaks.py that need no split."""
-    everything = trials.select_columns(np.arange(len(trials)))
-    checks: list[Check] = []
-    if len(trials.labels) > 1:
-        checks = [
-            check_blocks(everything, np.arange(len(trials)), seed),
-            check_time(everything, np.arange(len(trials)), seed),
-        ]
-    columns = everything.select(chosen)
+    """Return decodability after and before the picture."""
+    columns = trials.select_columns(np.arange(len(trials))).select(chosen)
     run = columns.groups("subject", "session", "run", "block")
     names = [columns.run[i] or columns.block[i] or "recording" for i in run[0]]
     names = names if len(set(names)) == len(names) else [f"{name} ({i + 1})" for i, name in enumerate(names)]
@@ -183,8 +165,6 @@ def _worth(
     return {
         "after": {**after.to_dict(), "window_s": [max(config.tmin, 0.0), config.tmax]},
         "before": {**earlier.to_dict(), "window_s": [-length, 0.0]},
-        # there is no test split here: leaks.py is given every trial
-        "checks": [asdict(replace(c, sentence=c.sentence.replace("The test trials", "All trials"))) for c in checks],
     }
 
 

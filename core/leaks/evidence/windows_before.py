@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.preprocessing.config import PreprocessingConfig
-from core.preprocessing.continuous import prepare_continuous
-from core.recording import Recording
+from ...preprocessing.config import PreprocessingConfig
+from ...preprocessing.continuous import prepare_continuous
+from ...recording import Recording
 
 ORDER = 2
 LEAST_S = 0.1
+N_BINS = 8
+TINY = 1e-9  # V, below any amplifier's noise
 
 
 def seconds_before(recording: Recording, onsets: np.ndarray) -> np.ndarray:
@@ -59,3 +61,14 @@ def windows_before(
     windows = np.full((len(last), len(config.ch_names), n_times), np.nan, dtype=np.float32)
     windows[there] = data[:, places[there]].transpose(1, 0, 2)
     return windows
+
+
+def bins_and_power(windows: np.ndarray) -> np.ndarray:
+    """Return (n, n_channels, 9) float32 of windows (n, n_channels, n_times) in volts: the means of eight bins of time
+    and the logarithm of the amplitude.
+    """
+    found = np.zeros((*windows.shape[:2], N_BINS + 1), dtype=np.float32)
+    for i, places in enumerate(np.array_split(np.arange(windows.shape[2]), min(N_BINS, windows.shape[2]))):
+        found[:, :, i] = windows[:, :, places].mean(axis=2)
+    found[:, :, N_BINS] = np.log(windows.std(axis=2) + TINY)
+    return found

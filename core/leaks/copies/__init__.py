@@ -1,0 +1,1 @@
+"""Checks for the same thing twice: recordings, presentations, windows, pictures."""

@@ -1,0 +1,1 @@
+"""Checks of the design alone: what tells the class without any EEG."""
