@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from core.model.confidence import Confidence, fit_confidence
+from core.model.confidence import Confidence, confidence_from, fit_confidence
 from core.scoring.scores import calibration_error
 
 
@@ -42,3 +42,27 @@ def test_probabilities_lie_between_zero_and_one():
     probability = Confidence(3.0, -1.0, 0.5, 10).probability(torch.tensor([-1e6, 0.0, 1e6]))
     assert probability[0] >= 0
     assert probability[-1] <= 1
+
+
+def test_probabilities_lie_between_what_was_fitted_for_other_repeats():
+    fitted = Confidence(2.0, -1.0, 0.5, 100, others=(Confidence(3.0, 1.0, 0.5, 100, averaged=4),))
+    score = torch.tensor([0.4, 0.4, 0.4, 0.4, 0.4])
+    found = fitted.probability(score, torch.tensor([1, 2, 4, 16, 17]))
+    assert found[0] < found[1] < found[2]
+    assert found[3] == found[2]
+    assert found[4] == 0.5
+
+
+def test_more_alternatives_are_harder_and_far_more_than_fitted_are_unknown():
+    fitted = Confidence(2.0, 0.0, 0.1, 100, others=(Confidence(2.0, -2.0, 0.01, 100),))
+    score = torch.tensor([1.0])
+    ten, thirty, hundred = (fitted.probability(score, chance=1 / n) for n in (10, 30, 100))
+    assert ten > thirty > hundred
+    assert fitted.probability(score, chance=1e-4) == pytest.approx(1e-4)
+    assert "among 10 to 100 alternatives" in fitted.fitted_for()
+
+
+def test_the_file_form_of_a_map_reads_back_and_reads_old_ones():
+    fitted = Confidence(2.0, 0.0, 0.1, 100, others=(Confidence(2.0, -2.0, 0.01, 100, averaged=8),))
+    assert confidence_from(fitted.to_json()) == fitted
+    assert confidence_from({"slope": 1.0, "intercept": 0.0, "chance": 0.5, "n": 3}) == Confidence(1.0, 0.0, 0.5, 3)

@@ -9,7 +9,6 @@ import pytest
 
 from core.loading.judgement.row_evidence import why_not_by_samples
 from core.loading.load import load_recording
-from core.montage import MONTAGES
 from tests.test_formats import edf_signal, volts
 
 N = 20_000
@@ -116,14 +115,3 @@ def test_rows_of_meaningless_names_are_dropped_for_their_samples_and_can_be_kept
     # what was found to hold codes can be a source of events
     events = load_recording(tmp_path / "r.edf", events="CH6@3=flash").events
     assert [event.label for event in events] == ["flash"] * 5
-
-
-def test_looking_costs_little_beside_reading() -> None:
-    import time
-
-    row = eeg_like(500.0, n=1_800_000)
-    start = time.process_time()
-    for _ in range(10):
-        why_not_by_samples(row)
-    assert (time.process_time() - start) / 10 < 0.02
-    assert len(MONTAGES["epoc-14"]) == 14

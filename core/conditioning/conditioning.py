@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..model.checkpoint import EegEncoder
 from ..model.confidence import concept_similarity, confidence_score
+from ..model.decodable import Decodable, gate_of_p
 from ..model.heads import Head
 from ..model.prediction import outputs_of
 from ..model.spaces import EncodePrompts
@@ -20,9 +21,11 @@ class Conditioning:
     """Decoded windows in one target space; only the tensors of that space are set.
 
     context: (batch, tokens, width). pooled: (batch, width). image_embeds: (batch, width). picture: latent or saliency
-    (batch, channels, height, width). weights: (batch, n_prompts), one column for each of `prompts`. confidence:
-    (batch,) in [0, 1], or None where the encoder was never calibrated; `chance` is what guessing would get. negative:
-    the train mean in the same tensors, batch 1. report: readable lines.
+    (batch, channels, height, width). weights: (batch, n_prompts), one column for each of `prompts`. right: (batch,),
+    the calibrated probability that each answer is right if anything is decodable; None where the encoder was never
+    calibrated. decodable: whether anything is. confidence: (batch,) in [0, 1], what both come to; 0 where nothing is
+    decodable, None where `right` is. chance: what guessing would get. negative: the train mean in the same tensors,
+    batch 1. report: readable lines.
     """
 
     space: str
@@ -32,6 +35,8 @@ class Conditioning:
     picture: Tensor | None = None
     weights: Tensor | None = None
     prompts: tuple[str, ...] = ()
+    right: Tensor | None = None
+    decodable: Decodable | None = None
     confidence: Tensor | None = None
     chance: float | None = None
     negative: "Conditioning | None" = None
@@ -50,6 +55,8 @@ def condition(
     encode_prompts: EncodePrompts | None = None,
     prompts: Sequence[str] | None = None,
     outputs: dict[str, Tensor] | None = None,
+    decodable: Decodable | None = None,
+    averaged: Sequence[int] | None = None,
 ) -> Conditioning:
     """Encode normalised windows and turn one head's output into conditioning.
 
@@ -57,16 +64,27 @@ def condition(
     restore_spread: 0 takes regression's own, shrunken spread, 1 the targets' spread. recall: pull the answer among the
     training targets (`Head.recall`). encode_prompts: the host's text encoder, needed to turn a `prompts` head's weights
     into a context; without it only weights are returned. prompts: a rewording of the head's prompts, same number and
-    order. outputs: what `outputs_of` gave for `eeg`, where several heads are asked in a row.
+    order. outputs: what `outputs_of` gave for `eeg`, where several heads are asked in a row. decodable: what
+    `core.model.decodable` says of the recording; without it confidence is 0, for nobody has looked. averaged: of how
+    many repeats each window is the mean, by default of one.
 
     Raises ValueError for an unknown space or a rewording that does not match.
     """
     head = encoder.head(space)
     predicted = (outputs_of(encoder, eeg, [head.config.space]) if outputs is None else outputs)[head.config.space]
     fitted = encoder.confidence.get(head.config.space)
-    confidence = fitted.probability(confidence_score(head, predicted)) if fitted else None
-    chance = fitted.chance if fitted else None
-    shared: dict[str, Any] = {"confidence": confidence, "chance": chance, "space": head.config.space}
+    right = confidence = chance = None
+    if fitted is not None:
+        repeats = 1 if averaged is None else torch.as_tensor(averaged, device=predicted.device)
+        right, chance = fitted.probability(confidence_score(head, predicted), repeats), fitted.chance
+        confidence = confident(right, chance, gate_for(encoder, head.config.space, decodable))
+    shared: dict[str, Any] = {
+        "right": right,
+        "decodable": decodable,
+        "confidence": confidence,
+        "chance": chance,
+        "space": head.config.space,
+    }
     if head.config.kind == "prompts":
         words = reworded(head, prompts)
         weights = head.weights(predicted)
@@ -87,6 +105,22 @@ def condition(
     wide = torch.lerp(recalled, head.restore_spread(recalled), restore_spread)
     negative = Conditioning(head.config.space, **_tensors(head, mean))
     return Conditioning(**_tensors(head, mean + strength * (wide - mean)), negative=negative, report=report, **shared)
+
+
+def gate_for(encoder: EegEncoder, space: str, decodable: Decodable | None) -> float:
+    """Return how far a head's probability of being right counts, in [0, 1]: 0 where nobody has looked whether anything
+    is decodable, and for a head that did no better than guessing where others did.
+    """
+    if decodable is None or encoder.evidence is None:
+        return 0.0
+    return decodable.gate * gate_of_p(encoder.evidence.guess_p.get(space, 1.0))
+
+
+def confident(right: Tensor, chance: float, gate: float) -> Tensor:
+    """Return the confidence (batch,) that hosts get: from guessing to the probability of being right (batch,) as far as
+    the gate is open, and 0 where it is shut.
+    """
+    return chance + gate * (right - chance) if gate > 0 else torch.zeros_like(right)
 
 
 def _tensors(head: Head, flat: Tensor) -> dict[str, Any]:

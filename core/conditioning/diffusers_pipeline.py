@@ -15,14 +15,18 @@ from .conditioning import Conditioning
 
 
 def load_pipeline(
-    model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32, config: str | Path | None = None
+    model: str | Path,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    config: str | Path | None = None,
+    without: tuple[str, ...] = (),
 ) -> Any:
     """Load a Stable Diffusion 1.x, 2.x or SDXL text-to-image pipeline.
 
     model: a diffusers folder, a single-file checkpoint (`.safetensors`), or a hub id. config: for a single file, a
     diffusers folder of the same family that holds its configuration and tokenizer; without it diffusers fetches them
-    from the hub. Returns the diffusers pipeline on `device`. Raises FileNotFoundError or ValueError saying what
-    was found instead.
+    from the hub. without: parts of a single file that are not loaded (unet, vae). Returns the diffusers pipeline on
+    `device`. Raises FileNotFoundError or ValueError saying what was found instead.
     """
     from diffusers.utils import logging
     from transformers.utils import logging as transformers_logging
@@ -43,11 +47,13 @@ def load_pipeline(
         made = StableDiffusionXLPipeline if _is_sdxl(path) else StableDiffusionPipeline
         extra = {"dtype": dtype} if made is StableDiffusionXLPipeline else shared
         try:
+            extra |= dict.fromkeys(without)
             pipeline = made.from_single_file(str(path), **extra, **({"config": str(config)} if config else {}))
         except OSError as error:
             raise FileNotFoundError(
                 f"{path.name} is a single file, and its family's configuration is not on this computer. "
-                "Go online once, or give the folder of any model of that family in diffusers' format (--config)"
+                "Go online once, or give the folder of any model of that family in diffusers' format (--config; for "
+                "train.py --clip-config)"
             ) from error
     elif path.is_dir():
         if not (path / "model_index.json").is_file():

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..choices import FAMILIES, Family
+from ..files import text_lines
 from ..model.checkpoint import EegEncoder
+from ..model.decodable import Decodable, decodable
 from ..model.prediction import encoder_input, outputs_of
 from ..model.spaces import EncodePrompts, check_fits, find_space
 from ..preprocessing.selection import Selection, prepared
@@ -22,8 +24,8 @@ class Answer:
     """Everything a host can condition on; what is None has its reason beside it.
 
     text: with a context. vision, embeds: with image_embeds, for CLIP vision outputs and for IP-Adapter. family: a key
-    of FAMILIES, or None where it is not known. confidence: the mean over windows, 0 where the encoder was never
-    calibrated, so that a graph falls back to text.
+    of FAMILIES, or None where it is not known. confidence: the mean over windows, 0 where nothing is decodable
+    or the encoder cannot tell, so that a graph falls back to text.
     """
 
     text: Conditioning | None
@@ -46,11 +48,13 @@ def answer(
     restore_spread: float = 1.0,
     prompts: str = "",
     encode_prompts: EncodePrompts | None = None,
+    judged: Decodable | None = None,
 ) -> Answer:
     """Decode the selected windows with every head that a model of this family can use.
 
     family: a key of FAMILIES; None takes the encoder's first usable head. prompts: a rewording, one a line, empty for
-    the encoder's own. encode_prompts: the host's text encoder, for a `prompts` head. One row comes out for each window.
+    the encoder's own. encode_prompts: the host's text encoder, for a `prompts` head. judged: whether anything is
+    decodable, where that was asked of a larger selection that this one is a part of. One row comes out for each window.
 
     Raises ValueError for an unknown family, more windows than pictures can be made of, recordings that do not fit the
     encoder, a rewording with another number of prompts, or a text encoder of another family than the model.
@@ -63,12 +67,13 @@ def answer(
     text_space, why_no_text = text_head(spaces, family, encode_prompts is not None)
     vision_space, why_no_vision = image_head(spaces, VISION.get(family or "", ()), family, "a CLIP vision output")
     embeds_space, why_no_embeds = image_head(spaces, EMBEDS, None, "IP-Adapter embeds")
-    words = tuple(line.strip() for line in prompts.splitlines() if line.strip()) or None
+    words = tuple(line.strip() for line in text_lines(prompts) if line.strip()) or None
     decoded: dict[str, Conditioning] = {}
     main = "prompts" if text_space is None and "prompts" in spaces else text_space or spaces[0]
     wanted = tuple(dict.fromkeys(s for s in (main, text_space, vision_space, embeds_space) if s))
     eeg = encoder_input(selection, encoder)
     outputs = outputs_of(encoder, eeg, wanted)
+    judged = decodable(encoder, selection) if judged is None else judged
     for space in wanted:
         decoded[space] = condition(
             encoder,
@@ -79,12 +84,14 @@ def answer(
             prompts=words,
             encode_prompts=encode_prompts,
             outputs=outputs,
+            decodable=judged,
+            averaged=repeats_of(selection),
         )
     text = decoded.get(text_space or "")
     if text is not None and family is not None:
         check_conditioning(text, FAMILIES[family])
     first = decoded[main]
-    report = [*selection_lines(selection, encoder), f"head: {main}", first.report, confidence_line(first)]
+    report = [*selection_lines(selection, encoder), f"head: {main}", first.report, *confidence_lines(first)]
     return Answer(
         text=text,
         vision=decoded.get(vision_space or ""),
@@ -165,12 +172,19 @@ def check_conditioning(found: Conditioning, family: Family) -> None:
         )
 
 
-def confidence_line(decoded: Conditioning) -> str:
-    """Return a line that says how sure the decoder is, beside what guessing gets."""
-    if decoded.confidence is None:
-        return "confidence: unknown, this encoder was never calibrated"
+def repeats_of(selection: Selection) -> tuple[int, ...]:
+    """Return of how many moments each selected window is the mean."""
+    return tuple(len(group) for group in selection.groups)
+
+
+def confidence_lines(decoded: Conditioning) -> list[str]:
+    """Return lines that say whether anything is decodable, how sure the decoder is if so, and what guessing gets."""
+    judged = [] if decoded.decodable is None else [decoded.decodable.line()]
+    if decoded.confidence is None or decoded.right is None:
+        return [*judged, "confidence: unknown, this encoder was never calibrated"]
     chance = "" if decoded.chance is None else f" (guessing: {decoded.chance:.2f})"
-    return f"confidence: {decoded.confidence.mean().item():.2f}{chance}"
+    right = f"right with probability {decoded.right.mean().item():.2f} if anything is decodable"
+    return [*judged, f"confidence: {decoded.confidence.mean().item():.2f}{chance}; {right}"]
 
 
 def selection_lines(selection: Selection, encoder: EegEncoder) -> list[str]:
@@ -185,4 +199,4 @@ def selection_lines(selection: Selection, encoder: EegEncoder) -> list[str]:
     if done.get("interpolated"):
         lines.append(f"interpolated channels: {', '.join(done['interpolated'])}")
     notes = selection.recording.source.get("notes", [])
-    return lines + [note for note in notes if "simulated" in note]
+    return lines + ([selection.note] if selection.note else []) + [note for note in notes if "simulated" in note]

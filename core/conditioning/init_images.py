@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ..choices import FAMILIES, INITS
 from ..model.checkpoint import EegEncoder
+from ..model.decodable import decodable
 from ..model.prediction import encoder_input
 from ..model.spaces import find_space
 from ..preprocessing.selection import Selection
 from .conditioning import Conditioning, condition
-from .for_host import MAX_ROWS, confidence_line, selection_lines
+from .for_host import MAX_ROWS, confidence_lines, repeats_of, selection_lines
 from .resizing import resize, wanted_size
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Inits:
     values: pictures (batch, 3, height, width) in [0, 1], or latents (batch, 4, height / 8, width / 8) as SD 1.x's
     sampler has them, times the autoencoder's scaling factor. mean: the train mean in the same shape, batch 1: what the
     encoder says when it knows nothing. mask: how far each picture departs from it, (batch, height, width) in [0, 1];
-    None for latents. confidence: the mean over windows, 0 where the head was never calibrated. report: readable lines.
+    None for latents. confidence: the mean over windows, 0 where nothing is decodable or the head
+    was never calibrated. report: readable lines.
     """
 
     values: Tensor
@@ -176,7 +178,15 @@ def _decoded(
     if len(selection) > MAX_ROWS:
         raise ValueError(f"{len(selection)} windows would be as many pictures; select at most {MAX_ROWS}")
     eeg = encoder_input(selection, encoder)
-    decoded = condition(encoder, eeg, space=space, strength=strength, restore_spread=restore_spread)
+    decoded = condition(
+        encoder,
+        eeg,
+        space=space,
+        strength=strength,
+        restore_spread=restore_spread,
+        decodable=decodable(encoder, selection),
+        averaged=repeats_of(selection),
+    )
     assert decoded.picture is not None
     return decoded, decoded.picture.float()
 
@@ -205,6 +215,6 @@ def _report(
             *selection_lines(selection, encoder),
             f"head: {decoded.space}, {own[0]} x {own[1]} pixels{resized}",
             *(f"{line}; {departs:.3f} from the train mean" for line, departs in said),
-            confidence_line(decoded),
+            *confidence_lines(decoded),
         ]
     )

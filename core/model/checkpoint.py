@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders import build_encoder, config_from_dict, config_to_dict, encoder_named
+from ..evidence.kept import Evidence, evidence_from, evidence_shapes
 from ..files import write_atomically
 from ..preprocessing.config import PreprocessingConfig
 from ..preprocessing.normaliser import Normaliser
-from .confidence import Confidence
+from .confidence import Confidence, confidence_from
 from .heads import Head, HeadConfig, Heads
 from .spectrogram import Spectrogram, SpectrogramConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: without evidence
 HEADER_KEY = "sd_eeg"
 MAX_HEADER_BYTES = 32 << 20
 Config = TypeVar("Config")
@@ -40,7 +41,8 @@ class EegEncoder(nn.Module):
 
     preprocessing, normaliser: replayed on whatever recording comes in. architecture, config: the backbone's registry
     name and config. heads: one config for each target space, the first is the main one. spectrogram: for backbones
-    that read pictures. confidence: one calibration for each space. card: what a user should know, plain JSON.
+    that read pictures. confidence: one calibration for each space. evidence: what tells whether a recording holds
+    anything for it, None in files of older versions. card: what a user should know, plain JSON.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class EegEncoder(nn.Module):
         spectrogram: SpectrogramConfig | None = None,
         confidence: Mapping[str, Confidence] | None = None,
         card: Mapping[str, Any] | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         super().__init__()
         if (encoder_named(architecture).input == "spectrogram") != (spectrogram is not None):
@@ -71,6 +74,7 @@ class EegEncoder(nn.Module):
         self.heads = Heads([Head(head, self.backbone.n_tokens, self.backbone.width) for head in heads])
         self.confidence = dict(confidence or {})
         self.card: dict[str, Any] = dict(card or {})
+        self.evidence = evidence
 
     def forward(self, eeg: Tensor, subject: Tensor | None = None) -> dict[str, Tensor]:
         """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values).
@@ -113,16 +117,43 @@ class EegEncoder(nn.Module):
         lines += [f"{key.replace('_', ' ')}: {self.card[key]}" for key in shown if self.card.get(key)]
         for name, figure in (self.card.get("metrics") or {}).items():
             lines.append(f"{name}: {figure}")
+        lines += self.confidence_lines()
         if self.card.get("simulated"):
             lines.insert(1, "PHANTOM: trained on simulated EEG, not on brain data")
         return "\n".join(lines)
 
+    def confidence_lines(self) -> list[str]:
+        """Return readable lines on what its confidence was fitted for, and how it tells that there is nothing."""
+        lines = [f"confidence of {space}: {fitted.fitted_for()}" for space, fitted in self.confidence.items()]
+        if not lines:
+            lines.append("confidence: never calibrated")
+        if self.evidence is None:
+            return [
+                *lines,
+                "is anything decodable: cannot tell, this file keeps no evidence; its confidence counts as 0",
+            ]
+        kept = self.evidence
+        runs = "stretches of one recording" if kept.stretches else "runs"
+        how = "by a response locked to events" if kept.locked else "by how alike recordings are alone"
+        lines.append(
+            f"is anything decodable: told {how}, from {kept.n_windows} windows of {len(kept.effects)} {runs} left out"
+        )
+        if kept.leaks:
+            lines.append(f"LEAK CHECKS FAILED IN TRAINING, so its confidence is 0: {', '.join(kept.leaks)}")
+        return lines
 
-def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype | None = None) -> None:
+
+def save_encoder(
+    encoder: EegEncoder,
+    path: str | Path,
+    basis_dtype: torch.dtype | None = None,
+    stored_as: Mapping[str, torch.dtype] | None = None,
+) -> None:
     """Write an encoder to one `.safetensors` file, beside `path` and then renamed.
 
     basis_dtype: torch.float16 stores the heads' bases, generators and means, which are most of a file, in half the
-    bytes.
+    bytes. stored_as: types of single tensors by the names `stored_types` gives, so that a file written again keeps
+    its numbers.
     """
     from safetensors.torch import save_file
 
@@ -138,6 +169,8 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
     }
     if encoder.normaliser.sessions:
         header["sessions"] = list(encoder.normaliser.sessions)
+    if encoder.evidence is not None:
+        header["evidence"] = encoder.evidence.to_json()
     tensors = {f"model.{name}": tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     if basis_dtype is not None:
         parts = ("basis", "generator.", "target_mean")
@@ -145,11 +178,21 @@ def save_encoder(encoder: EegEncoder, path: str | Path, basis_dtype: torch.dtype
         tensors = {
             name: tensor.to(basis_dtype) if name.startswith(large) else tensor for name, tensor in tensors.items()
         }
+    tensors = {name: tensor.to((stored_as or {}).get(name, tensor.dtype)) for name, tensor in tensors.items()}
     with write_atomically(path) as beside:
         metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
         arrays = encoder.normaliser.to_arrays()
         tensors |= {f"normaliser.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+        kept = {} if encoder.evidence is None else encoder.evidence.to_arrays()
+        tensors |= {f"evidence.{name}": torch.from_numpy(array) for name, array in kept.items()}
         save_file(tensors, beside, metadata=metadata)
+
+
+def stored_types(path: str | Path) -> dict[str, torch.dtype]:
+    """Return the types of an encoder's weights as its file holds them, by name."""
+    from safetensors.torch import load_file
+
+    return {name: tensor.dtype for name, tensor in load_file(path).items() if name.startswith("model.")}
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -222,16 +265,24 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
         parts = _parts_of(header)
         with safe_open(path, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_shapes(shapes, parts, _sessions_of(header))
+            _check_shapes(shapes, parts, _sessions_of(header), header.get("evidence"))
             tensors = {name: file.get_tensor(name) for name in shapes}
+        evidence = None
+        if header.get("evidence") is not None:
+            evidence = evidence_from(_under(tensors, "evidence."), header["evidence"])
     except SafetensorError as error:
         raise ValueError(f"{path.name} is cut short or damaged ({error}); copy or download it again") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path.name} cannot be loaded: {error}") from error
-    kept = {name.split(".", 1)[1]: tensor.numpy() for name, tensor in tensors.items() if name.startswith("normaliser.")}
-    encoder = EegEncoder(**parts, normaliser=Normaliser.from_arrays(kept, _sessions_of(header)))
+    normaliser = Normaliser.from_arrays(_under(tensors, "normaliser."), _sessions_of(header))
+    encoder = EegEncoder(**parts, normaliser=normaliser, evidence=evidence)
     encoder.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
     return encoder.eval().requires_grad_(False).to(device)
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
+    # numpy knows no bfloat16, in which a file may have been saved again
+    return {name[len(prefix) :]: tensor.float().numpy() for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _sessions_of(header: dict[str, Any]) -> tuple[str, ...]:
@@ -254,14 +305,14 @@ def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
         "config": config_from_dict(str(header.get("architecture")), cast("Any", header.get("config"))),
         "spectrogram": None if spectrogram is None else _from_json(SpectrogramConfig, spectrogram, "spectrogram"),
         "heads": [_from_json(HeadConfig, head, "head") for head in header["heads"]],
-        "confidence": {
-            str(space): _from_json(Confidence, fitted, "confidence") for space, fitted in confidence.items()
-        },
+        "confidence": {str(space): confidence_from(fitted) for space, fitted in confidence.items()},
         "card": card,
     }
 
 
-def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict[str, Any], sessions: tuple[str, ...] = ()) -> None:
+def _check_shapes(
+    shapes: dict[str, tuple[int, ...]], parts: dict[str, Any], sessions: tuple[str, ...] = (), evidence: Any = None
+) -> None:
     """Raise ValueError where tensors are missing, left over or shaped otherwise than the config asks; allocates
     nothing.
     """
@@ -277,6 +328,9 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]], parts: dict[str, Any], ses
     if sessions:
         own = {name: shape for name, shape in wanted.items() if name.startswith("normaliser.")}
         wanted |= {name.replace(".", ".sessions.", 1): (len(sessions), *shape) for name, shape in own.items()}
+    if evidence is not None:
+        kept = evidence_shapes(parts["preprocessing"], evidence)
+        wanted |= {f"evidence.{name}": shape for name, shape in kept.items()}
     if missing := sorted(wanted.keys() - shapes.keys()):
         raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]!r}")
     if extra := sorted(shapes.keys() - wanted.keys()):

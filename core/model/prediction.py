@@ -12,6 +12,7 @@ from ..preprocessing.normaliser import normalise
 from ..preprocessing.selection import Selection, selected_eeg
 from .checkpoint import EegEncoder
 
+READ_AT_ONCE = 4096  # windows
 AT_ONCE = 256  # windows in one forward pass, so that memory does not grow with how many are asked about
 Said = TypeVar("Said")
 
@@ -65,7 +66,12 @@ def tokens_of(encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE) -> Ten
 
 def encode_ready(encoder: EegEncoder, eeg: np.ndarray) -> Tensor:
     """Return windows in volts (n, channels, times) as the normalised float32 tensor the encoder takes."""
-    return torch.as_tensor(normalise(np.asarray(eeg), encoder.preprocessing, encoder.normaliser), dtype=torch.float32)
+    ready = torch.empty(len(eeg), *eeg.shape[1:], dtype=torch.float32)
+    for start in range(0, len(eeg), READ_AT_ONCE):  # windows on disk are not held beside their normalised copy
+        part = np.asarray(eeg[start : start + READ_AT_ONCE])
+        done = normalise(part, encoder.preprocessing, encoder.normaliser)
+        ready[start : start + READ_AT_ONCE] = torch.as_tensor(done, dtype=torch.float32)
+    return ready
 
 
 def encoder_input(selection: Selection, encoder: EegEncoder) -> Tensor:

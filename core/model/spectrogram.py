@@ -2,7 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,10 @@ from .viridis import viridis
 
 PICTURE_WINDOW = 256  # samples, matplotlib's default NFFT
 RENDERED_ROWS = 480  # of matplotlib's default figure, 6.4 x 4.8 inches at 100 dots per inch
-CHUNK = 256  # signals transformed at once: their frames stay in the processor's cache
+LEVELS = (0.01, 0.999)  # shares of the training's levels that lie below the lowest and the highest one drawn
+LEAST_DB = 10.0  # between them, whatever is measured
+MEASURED = 512  # windows
+CHUNK = 128  # signals transformed at once: their frames stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,15 @@ class Spectrogram(nn.Module):
             raise ValueError(f"eeg has shape {tuple(eeg.shape)}; a spectrogram takes (batch, channels, times).")
         return self.levels(eeg.float()) if self.picture is None else self.picture(eeg)
 
-    def levels(self, eeg: Tensor) -> Tensor:
-        """Return the fixed-range decibel levels of eeg (batch, channels, times): (batch, channels, freqs, frames)."""
+    def densities(self, eeg: Tensor) -> Tensor:
+        """Return the power density of eeg (batch, channels, times), that of `min_db` being 1: (batch, channels, freqs,
+        frames).
+        """
+        parts = torch.view_as_real(torch.fft.rfft(self.frames(eeg) * self.window, n=self.config.n_fft or None))
+        return parts.square().sum(-1).unflatten(0, eeg.shape[:2]).mT
+
+    def frames(self, eeg: Tensor) -> Tensor:
+        """Return what lies under the windows of eeg (batch, channels, times): (batch * channels, frames, window)."""
         config = self.config
         half = config.window // 2
         if eeg.shape[2] <= half:
@@ -120,34 +130,62 @@ class Spectrogram(nn.Module):
         signals = eeg.flatten(0, 1)
         before, after = signals[:, 1 : half + 1].flip(1), signals[:, -half - 1 : -1].flip(1)
         frames = torch.cat((before, signals, after), 1).unfold(1, config.window, config.hop)
-        frames = frames[:, : 1 + eeg.shape[2] // config.hop]
+        return frames[:, : 1 + eeg.shape[2] // config.hop]
+
+    def levels(self, eeg: Tensor) -> Tensor:
+        """Return the fixed-range decibel levels of eeg (batch, channels, times): (batch, channels, freqs, frames)."""
+        config = self.config
         top = (config.max_db - config.min_db) / 10 * math.log(10)
         if torch.is_grad_enabled() and eeg.requires_grad:
-            parts = torch.view_as_real(torch.fft.rfft(frames * self.window, n=config.n_fft or config.window))
-            power = parts.square().sum(-1).clamp(1, math.exp(top))
-            return (power.log() / top).unflatten(0, eeg.shape[:2]).mT
-        levels = signals.new_empty(*frames.shape[:2], config.n_freqs)
+            return self.densities(eeg).clamp(1, math.exp(top)).log() / top
+        frames = self.frames(eeg)
+        levels = eeg.new_empty(*frames.shape[:2], config.n_freqs)
         # All chunks are transformed in the same memory, so that it is fetched once.
-        windowed = signals.new_empty(min(CHUNK, len(signals)), frames.shape[1], config.window)
+        windowed = eeg.new_empty(min(CHUNK, len(frames)), frames.shape[1], config.window)
         spectra = torch.empty_like(levels[: len(windowed)], dtype=torch.complex64)
         for chunk, power in zip(frames.split(CHUNK), levels.split(CHUNK), strict=True):
             within, spectrum = windowed[: len(chunk)], spectra[: len(chunk)]
             torch.mul(chunk, self.window, out=within)
             torch.fft.rfft(within, n=config.n_fft or config.window, out=spectrum)
-            # Complex absolute values and sums over pairs are several times slower than this on a processor.
-            squares = torch.view_as_real(spectrum)
-            squares.mul_(squares)
-            torch.add(squares[..., 0], squares[..., 1], out=power)
-            log_(power.clamp_(1, math.exp(top))).mul_(1 / top)
+            decibels_(spectrum, power, top)
         return levels.unflatten(0, eeg.shape[:2]).mT
 
 
-def log_(values: Tensor) -> Tensor:
-    """Take the logarithm of values (any shape) in place; numpy's is the faster one where the processor has AVX-512."""
-    if values.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX512":
-        return values.log_()
-    np.log(values.numpy(), out=values.numpy())
-    return values
+@torch.no_grad()
+def fit_range(config: SpectrogramConfig, eeg: Tensor) -> SpectrogramConfig:
+    """Return the config with the decibels that training windows (n, channels, times) span: from the level below which
+    1 % of their levels lie to the one below which 99.9 % do.
+
+    eeg: as the module will be given it, in `unit_v`. `braincoder` scales every picture by itself and is returned as it
+    is. Raises ValueError where the windows are flat.
+    """
+    if config.kind != "stft":
+        return config
+    step = max(1, len(eeg) // MEASURED)
+    power = Spectrogram(config).densities(eeg[::step].float()).numpy().ravel()
+    if not (power > 0).any():
+        raise ValueError("every training window is flat: a spectrogram of them shows nothing")
+    low, high = (config.min_db + 10 * math.log10(level) for level in np.quantile(power[power > 0], LEVELS))
+    low = min(low, high - LEAST_DB)
+    return replace(config, min_db=round(low, 1), max_db=round(high, 1))
+
+
+def decibels_(spectrum: Tensor, level: Tensor, top: float) -> None:
+    """Write the logarithm of the power of spectrum (...), complex, into level (...), 1 to exp(top) becoming 0 to 1.
+
+    The spectrum is used up. Where the processor has AVX-512 numpy's absolute values and logarithms are the faster ones;
+    elsewhere complex absolute values, like sums over pairs, are several times slower than squares.
+    """
+    if spectrum.device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        np.absolute(spectrum.numpy(), out=level.numpy())
+        level.clamp_(1, math.exp(top / 2))
+        np.log(level.numpy(), out=level.numpy())
+        level.mul_(2 / top)
+        return
+    squares = torch.view_as_real(spectrum)
+    squares.mul_(squares)
+    torch.add(squares[..., 0], squares[..., 1], out=level)
+    level.clamp_(1, math.exp(top)).log_().mul_(1 / top)
 
 
 class Picture(nn.Module):

@@ -1,0 +1,391 @@
+"""Whether confidence can be believed: calibration where there is something to decode, and what it says where there is
+nothing.
+
+    SD_EEG_DATA=<real recordings> python benchmarks/confidence.py [--sets n170-1 phantom ...] [--quick]
+
+The three encoders that come with the pack, and for each labelled set of real recordings one encoder for every run that
+is left out: judged on that run and on what is made of it, never on what they were fitted to. For the phantom sittings
+are simulated anew. Decodable: what `core.model.decodable` says at its 5 % setting. Share: how much of a picture the EEG
+may draw (`confidence_share`). `ece` is the root mean square calibration error over ten bins that hold as many windows
+each, less what chance alone gives so few windows (Kumar, Liang & Ma, NeurIPS 2019), which in the long run is never
+below the plain expected error; `ece_plain` is that one, as it comes out. Accuracy at coverage is the area under
+accuracy over the share of windows that are kept, the surest first; `coverage_loss` is how much the gate takes of it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
+import numpy as np
+import torch
+
+from benchmarks.confidence_sets import REAL, Gallery, RealSet, phantom_sitting, real_recordings, rest_recordings
+from core.conditioning.conditioning import confident, gate_for
+from core.fitting.means import dealt_by
+from core.model.checkpoint import EegEncoder, load_encoder
+from core.model.confidence import confidence_score, confidence_share
+from core.model.decodable import decodable
+from core.model.prediction import predict
+from core.preprocessing.config import PreprocessingConfig
+from core.preprocessing.selection import Selection, prepared, select_events, selected_eeg, that_fit
+from core.preprocessing.trials import Trials, build_trials
+from core.preprocessing.windows import cut_windows
+from core.recording import Event, Recording
+from core.scoring.retrieval import similarities
+from core.scoring.scores import calibration_error
+from trainer.config.presets import preset_named
+from trainer.training.fit import fit_encoder
+
+AVERAGED = (1, 2, 4, 8, 16)
+ENCODERS = Path(__file__).resolve().parent.parent / "assets" / "encoders"
+N_BINS = 10
+
+
+@dataclass
+class Case:
+    """What was said of one case: for each window whether it counts as decodable, its share, confidence, and, where
+    that is known, whether its answer is right.
+    """
+
+    decodable: list[np.ndarray] = field(default_factory=list)
+    share: list[np.ndarray] = field(default_factory=list)
+    confidence: list[np.ndarray] = field(default_factory=list)
+    probability: list[np.ndarray] = field(default_factory=list)
+    right: list[np.ndarray] = field(default_factory=list)
+
+    def figures(self, decodable: bool) -> dict[str, Any]:
+        """Return the case's figures; calibration only where something is decodable."""
+        told = np.concatenate(self.decodable)
+        found: dict[str, Any] = {
+            "recordings": len(self.decodable),
+            "windows": len(told),
+            "decodable": float(told.mean()),
+            "share": float(np.concatenate(self.share).mean()),
+        }
+        if not decodable:
+            return found
+        right, sure = np.concatenate(self.right), np.concatenate(self.confidence)
+        probability = np.concatenate(self.probability)
+        kept = told.astype(bool)
+        found |= {
+            "accuracy": float(right.mean()),
+            "coverage_loss": at_coverage(probability, right) - at_coverage(sure, right),
+        }
+        if kept.sum() >= 2 * N_BINS:
+            found |= {
+                "ece": debiased_error(sure[kept], right[kept]),
+                "ece_plain": float(calibration_error(sure[kept], right[kept], N_BINS)),
+                "mean_confidence": float(sure[kept].mean()),
+                "accuracy_where_decodable": float(right[kept].mean()),
+                "n_ece": int(kept.sum()),
+            }
+        return found
+
+
+def debiased_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the root mean square gap between confidence and accuracy over at most ten bins of as many windows each,
+    less what chance alone gives.
+    """
+    place = np.unique(confidence, return_inverse=True)[1].reshape(-1)
+    counts = np.bincount(place)
+    # windows of one confidence stay in one bin: those of another accuracy in their midst are no error of calibration
+    middles = (np.cumsum(counts) - counts / 2) / len(right)
+    bin_of = np.minimum((middles * N_BINS).astype(int), N_BINS - 1)[place]
+    total = 0.0
+    for one in np.unique(bin_of):
+        rows = bin_of == one
+        n, accuracy = int(rows.sum()), float(right[rows].mean())
+        gap = float(confidence[rows].mean()) - accuracy
+        total += n / len(right) * (gap**2 - accuracy * (1 - accuracy) / max(n - 1, 1))
+    return float(np.sqrt(max(total, 0.0)))
+
+
+def at_coverage(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the mean accuracy of the surest windows over all shares of windows that are kept; ties in any order."""
+    _, place = np.unique(-confidence, return_inverse=True)
+    of_tie = np.bincount(place, weights=right) / np.bincount(place)
+    ordered = of_tie[np.sort(place)]
+    return float((np.cumsum(ordered) / np.arange(1, len(ordered) + 1)).mean())
+
+
+def judge(case: Case, encoder: EegEncoder, selection: Selection, gallery: Gallery) -> None:
+    """Decode a selection and put down what was said of it."""
+    try:
+        selection = that_fit(selection, encoder.preprocessing)
+    except ValueError:
+        return
+    head = encoder.head()
+    judged = decodable(encoder, selection)
+    output = predict(encoder, selected_eeg(selection, encoder.preprocessing))[head.config.space].float()
+    repeats = torch.tensor([len(group) for group in selection.groups])
+    fitted = encoder.confidence[head.config.space]
+    chance = fitted.chance if gallery.values is None else 1 / len(gallery.values)
+    probability = fitted.probability(confidence_score(head, output), repeats, chance)
+    sure = confident(probability, chance, gate_for(encoder, head.config.space, judged))
+    scores = (
+        output if gallery.values is None else similarities(head.comparable(output), head.comparable(gallery.values))
+    )
+    truth = torch.tensor([gallery.place.get(label, -1) for label in selection.labels])
+    case.decodable.append(np.full(len(sure), judged.is_decodable, dtype=np.float64))
+    case.share.append(confidence_share(sure, chance).double().numpy())
+    case.confidence.append(sure.double().numpy())
+    case.probability.append(probability.double().numpy())
+    case.right.append((scores.argmax(1) == truth).double().numpy())
+
+
+def means_of(selection: Selection, averaged: int) -> Selection:
+    """Return the selection of means of so many moments of one label each."""
+    if averaged == 1:
+        return selection
+    moments = [group[0] for group in selection.groups]
+    names, label = np.unique(selection.labels, return_inverse=True)
+    dealt = list(dealt_by(label.reshape(-1), averaged, 0, most_draws=1))
+    groups = tuple(tuple(moments[i] for i in sorted(rows)) for rows in dealt)
+    return replace(selection, groups=groups, labels=tuple(str(names[label[rows[0]]]) for rows in dealt))
+
+
+# What is made of a recording of the encoder's own person so that nothing is decodable
+
+
+def shifted(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return the recording with all events moved together, by two seconds at least, round its end."""
+    by, length = rng.uniform(2.0, recording.duration - 2.0), recording.duration
+    return with_onsets(recording, [(event.onset + by) % length for event in recording.events])
+
+
+def scattered(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return the recording with its events at any moments."""
+    return with_onsets(recording, rng.uniform(0.5, recording.duration - 1.5, len(recording.events)).tolist())
+
+
+def with_onsets(recording: Recording, onsets: list[float]) -> Recording:
+    events = [replace(event, onset=onset) for event, onset in zip(recording.events, onsets, strict=True)]
+    return replace(recording, events=tuple(sorted(events, key=lambda event: event.onset)))
+
+
+def white_noise(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return white noise as strong as the recording's channels."""
+    spread = recording.data.std(axis=1, keepdims=True)
+    return replace(recording, data=(spread * rng.standard_normal(recording.data.shape)).astype(np.float32))
+
+
+def pink_noise(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return noise with each channel's own spectrum, its phases drawn anew: as like as noise can be."""
+    spectrum = np.fft.rfft(recording.data.astype(np.float64), axis=1)
+    turned = np.abs(spectrum) * np.exp(2j * np.pi * rng.random(spectrum.shape))
+    return replace(recording, data=np.fft.irfft(turned, recording.n_times, axis=1).astype(np.float32))
+
+
+def channels_shuffled(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return the recording with its channels' data at other channels, none at its own."""
+    n = recording.n_channels
+    order = np.arange(n)
+    while (order == np.arange(n)).any():
+        order = rng.permutation(n)
+    return replace(recording, data=np.ascontiguousarray(recording.data[order]))
+
+
+def another_montage(recording: Recording, rng: np.random.Generator) -> Recording:
+    """Return the recording with its channels named in another order: each by its next one's name."""
+    return replace(recording, data=np.ascontiguousarray(np.roll(recording.data, 1, axis=0)))
+
+
+MADE = {
+    "time-shifted": shifted,
+    "random moments": scattered,
+    "white noise": white_noise,
+    "pink noise": pink_noise,
+    "channels shuffled": channels_shuffled,
+    "another montage": another_montage,
+}
+
+
+def trials_of(recordings: list[Recording], labels: dict[str, str], config: PreprocessingConfig) -> Trials:
+    """Return the labelled windows of runs as a trial store would hold them."""
+    windows: list[np.ndarray] = []
+    rows: list[dict[str, Any]] = []
+    for number, recording in enumerate(recordings):
+        cut = cut_windows(prepared(recording, config), [e.onset for e in recording.events], config)
+        kept = [event for event, whole in zip(recording.events, cut.kept, strict=True) if whole]
+        windows.append(cut.data)
+        run = f"run-{number}"
+        rows += [{"label": labels[e.label], "onset": e.onset, "run": run, "subject": "one"} for e in kept]
+    return build_trials(np.concatenate(windows), rows)
+
+
+def artefact_limit(recordings: list[Recording], config: PreprocessingConfig) -> float:
+    """Return five times the usual peak-to-peak amplitude of runs' windows, microvolts."""
+    peaks = [
+        np.ptp(cut_windows(prepared(r, config), [e.onset for e in r.events], config).data, axis=2).max(axis=1) * 1e6
+        for r in recordings
+    ]
+    return float(5 * np.median(np.concatenate(peaks)))
+
+
+def encoders_of(real: RealSet, recordings: list[Recording]) -> Iterator[tuple[int, EegEncoder]]:
+    """Yield for each run an encoder that was fitted to the others, evidence and calibration and all."""
+    options = preset_named("n170")
+    for left_out in range(len(recordings)):
+        others = [recording for number, recording in enumerate(recordings) if number != left_out]
+        config = replace(real.config, reject_uv=round(artefact_limit(others, real.config), 1))
+        trials = trials_of(others, real.labels, config)
+        nothing = np.zeros(0, dtype=np.int64)
+        parts = {"train": np.arange(len(trials)), "val": nothing, "test": nothing}
+        yield left_out, fit_encoder(trials, parts, config, {}, options)
+
+
+def real_set(real: RealSet, strangers: dict[str, list[Recording]], draws: int) -> dict[str, Any]:
+    """Return the figures of one real set: every run judged by an encoder that never saw it."""
+    recordings = real_recordings(real)
+    if len(recordings) == 1:
+        recordings = halves(recordings[0])
+    cases: dict[str, Case] = {}
+    rng = np.random.default_rng(0)
+    told: list[bool] = []
+    for left_out, encoder in encoders_of(real, recordings):
+        own = recordings[left_out]
+        gallery = Gallery(None, places(encoder, real))
+        told.append(encoder.evidence is not None and min(encoder.evidence.guess_p.values(), default=1.0) <= 0.05)
+        for averaged in AVERAGED:
+            judge(
+                cases.setdefault(f"own, mean of {averaged}", Case()),
+                encoder,
+                means_of(select_events(own), averaged),
+                gallery,
+            )
+        for name, made in MADE.items():
+            for draw in range(draws):
+                other = made(own, rng)
+                averaged = AVERAGED[draw % len(AVERAGED)]
+                judge(cases.setdefault(name, Case()), encoder, means_of(select_events(other), averaged), gallery)
+        for who, runs in strangers.items():
+            if who.split("/")[0] == real.person:
+                continue
+            for number, run in enumerate(runs):
+                averaged = AVERAGED[number % len(AVERAGED)]
+                case = cases.setdefault(f"another person: {who}", Case())
+                judge(case, encoder, means_of(select_events(run), averaged), gallery)
+    return {"encoders_that_beat_guessing": float(np.mean(told)), **summary(cases)}
+
+
+def halves(recording: Recording) -> list[Recording]:
+    """Return a single run as two, cut in the middle."""
+    middle = recording.n_times // 2
+    at = middle / recording.sfreq
+    first = tuple(event for event in recording.events if event.onset < at)
+    later = tuple(replace(event, onset=event.onset - at) for event in recording.events if event.onset >= at)
+    data = recording.data[:, :middle], np.ascontiguousarray(recording.data[:, middle:])
+    return [replace(recording, data=of, events=events) for of, events in zip(data, (first, later), strict=True)]
+
+
+def places(encoder: EegEncoder, real: RealSet) -> dict[str, int]:
+    """Return which prompt each event label stands for."""
+    prompts = encoder.head().config.prompts
+    return {event: prompts.index(name) for event, name in real.labels.items()}
+
+
+def summary(cases: dict[str, Case]) -> dict[str, Any]:
+    return {name: case.figures(name.startswith("own")) for name, case in cases.items() if case.decodable}
+
+
+def shipped_n170(strangers: dict[str, list[Recording]], draws: int) -> dict[str, Any]:
+    """Return the figures of the shipped encoder of one person, on others and on what is made of its own runs."""
+    encoder = load_encoder(ENCODERS / "n170-subject1.safetensors")
+    gallery = Gallery(None, {"1": 0, "2": 1})
+    cases: dict[str, Case] = {}
+    rng = np.random.default_rng(1)
+    for own in real_recordings(REAL["n170-1"]):
+        for name, made in MADE.items():
+            for draw in range(draws):
+                judge(
+                    cases.setdefault(name, Case()),
+                    encoder,
+                    means_of(select_events(made(own, rng)), AVERAGED[draw % len(AVERAGED)]),
+                    gallery,
+                )
+    for who, runs in strangers.items():
+        if who.split("/")[0] == REAL["n170-1"].person:
+            continue
+        for number, run in enumerate(runs):
+            case = cases.setdefault(f"another person: {who}", Case())
+            judge(case, encoder, means_of(select_events(run), AVERAGED[number % len(AVERAGED)]), gallery)
+    return summary(cases)
+
+
+def phantom(name: str, draws: int) -> dict[str, Any]:
+    """Return the figures of a shipped phantom encoder on sittings that are simulated anew."""
+    encoder = load_encoder(ENCODERS / f"{name}.safetensors")
+    coarse = "saliency" in name
+    cases: dict[str, Case] = {}
+    rng = np.random.default_rng(2)
+    recordings, gallery = phantom_sitting(encoder, coarse, seed=1000)
+    for recording in recordings:
+        selection = select_events(recording)
+        for averaged in AVERAGED:
+            judge(cases.setdefault(f"own, mean of {averaged}", Case()), encoder, means_of(selection, averaged), gallery)
+    for number in range(draws):
+        for what, changes in {"SNR 0": {"snr": 0.0}, "another person": {"subject": 1 + number}}.items():
+            run = phantom_sitting(encoder, coarse, seed=2000 + number, runs=1, **changes)[0][0]
+            averaged = AVERAGED[number % len(AVERAGED)]
+            judge(cases.setdefault(what, Case()), encoder, means_of(select_events(run), averaged), gallery)
+        own = recordings[number % len(recordings)]
+        for what, made in MADE.items():
+            averaged = AVERAGED[number % len(AVERAGED)]
+            judge(cases.setdefault(what, Case()), encoder, means_of(select_events(made(own, rng)), averaged), gallery)
+        for rest in rest_recordings():
+            onsets = np.sort(rng.uniform(0.5, rest.duration - 1.5, 60))
+            events = tuple(Event(float(t), 0.2, str(i % 4)) for i, t in enumerate(onsets))
+            averaged = AVERAGED[number % len(AVERAGED)]
+            selection = means_of(select_events(replace(rest, events=events)), averaged)
+            judge(cases.setdefault("a person at rest, eyes open and closed", Case()), encoder, selection, gallery)
+    return summary(cases)
+
+
+def main() -> None:
+    """Judge every set, print what was found, and as the last line one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = ["phantom-epoc14", "phantom-epoc14-saliency", "n170-subject1", *REAL]
+    parser.add_argument("--sets", nargs="+", default=known, choices=known)
+    parser.add_argument("--draws", type=int, default=10, help="of each null, from each recording")
+    options = parser.parse_args()
+    strangers = (
+        {f"{real.person}/{name}": real_recordings(real) for name, real in REAL.items()}
+        if set(options.sets) - set(known[:2])
+        else {}
+    )
+    found: dict[str, Any] = {}
+    for name in options.sets:
+        if name in known[:2]:
+            found[name] = phantom(name, options.draws)
+        elif name == "n170-subject1":
+            found[name] = shipped_n170(strangers, options.draws)
+        else:
+            found[name] = real_set(REAL[name], strangers, options.draws)
+        print(name, json.dumps(found[name], indent=1), flush=True)
+    cases = [(of, case, f) for of, one in found.items() for case, f in one.items() if isinstance(f, dict)]
+    nulls = [f for _, case, f in cases if not case.startswith("own")]
+    owns = [f for _, case, f in cases if case.startswith("own")]
+    print(
+        json.dumps(
+            {
+                "ece_max": max((f["ece"] for f in owns if "ece" in f), default=None),
+                "false_decodable_max": max((f["decodable"] for f in nulls), default=None),
+                "fallback_share_max": max((f["share"] for f in nulls), default=None),
+                "coverage_loss_max": max((f["coverage_loss"] for f in owns), default=None),
+                "cases": found,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Evidence that something is decodable: a locked response, a familiar background, answers that go with labels."""
