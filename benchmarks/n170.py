@@ -4,7 +4,7 @@
 
     python benchmarks/n170.py --source FOLDER --nested      # the band too is chosen on training runs alone; slower
 
-FOLDER holds muse-lsl CSV files of one subject, one a run (or several subjects' named subjectN_sessionM_*).
+FOLDER holds muse-lsl CSV files of faces and houses, as eeg-notebooks has them or named subjectN_sessionM_*.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     """Prepare both windows' stores in a temporary folder, score both, print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--subject", type=int, default=None)
+    parser.add_argument("--subject", type=int, default=1)
     parser.add_argument("--preset", default="n170")
     parser.add_argument("--nested", action="store_true")
     arguments = parser.parse_args()

@@ -23,11 +23,12 @@ CASES = {
     "nice": {"n_channels": 5, "n_times": 115, "n_filters": 6},
     "linear": {"n_channels": 5, "n_times": 64, "n_bins": 16},
     "tangent": {"n_channels": 5, "n_times": 64, "n_classes": 2, "n_filters": 2},
+    "filter-bank": {"n_channels": 5, "n_times": 64, "sfreq": 64.0, "n_classes": 3},
     "lstm": {"n_channels": 5, "n_times": 24, "hidden": 12, "width": 8},
     "patch-transformer": {"n_channels": 5, "n_times": 45, "patch": 8, "width": 16, "depth": 2, "n_heads": 2},
 }
 # Parameters of the default configs. coatnet: 22.9 M with the head's 300 x 77 projection, as published.
-GOLDEN_PARAMETERS = {"coatnet": 22_862_684, "nice": 103_680, "linear": 0, "tangent": 0}
+GOLDEN_PARAMETERS = {"coatnet": 22_862_684, "nice": 103_680, "linear": 0, "tangent": 0, "filter-bank": 0}
 GOLDEN_PARAMETERS |= {"lstm": 148_608, "patch-transformer": 158_080}
 
 
@@ -120,7 +121,9 @@ def test_an_input_of_another_shape_names_both_shapes(name):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'nicee'.*coatnet, linear, lstm, nice, patch-transformer, tangent"):
+    with pytest.raises(
+        ValueError, match=r"'nicee'.*coatnet, filter-bank, linear, lstm, nice, patch-transformer, tangent"
+    ):
         build_encoder("nicee", {})
 
 
@@ -135,7 +138,7 @@ def test_an_unknown_key_lists_the_known_ones(name):
 def test_hostile_values_are_refused_by_name(name, hostile):
     config_class = ENCODERS[name].config_class
     for field in fields(config_class):
-        if field.type is not bool and (field.name, hostile) not in [("n_bins", 0), ("dropout", 0)]:
+        if field.type is not bool and (field.name, hostile) not in [("n_bins", 0), ("dropout", 0), ("sfreq", 2.5)]:
             with pytest.raises(ValueError, match=config_class.__name__):
                 config_from_dict(name, {**asdict(config_class()), field.name: hostile})
 

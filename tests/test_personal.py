@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from core.conditioning.for_host import answer
-from core.fitting.personal_encoder import contiguous_folds, fit_personal_encoder, parse_captions
+from core.fitting.captions import parse_captions
+from core.fitting.labelled_windows import contiguous_folds, labelled_windows
+from core.fitting.personal_encoder import fit_personal_encoder
 from core.loading.load import load_recording
 from core.model.checkpoint import load_encoder, save_encoder
 from core.model.prediction import encoder_input
@@ -41,12 +43,12 @@ def test_what_was_seen_is_decoded_from_stretches_left_out(architecture):
 def test_without_a_trace_of_the_scenes_the_report_says_so_first():
     found = fit_personal_encoder(sitting(snr=0.0))
     assert found.accuracy < 0.62
-    assert found.report.splitlines()[1].startswith("NOT BETTER THAN CHANCE")
+    assert found.report.splitlines()[2].startswith("NOT BETTER THAN CHANCE")
 
 
 def test_labels_shown_in_blocks_are_a_warning():
     report = fit_personal_encoder(sitting(blocked=True)).report
-    assert report.splitlines()[1].startswith("LABELS WERE SHOWN IN BLOCKS (1 changes in 160 events)")
+    assert report.splitlines()[2].startswith("LABELS WERE SHOWN IN BLOCKS (1 changes in 160 events)")
 
 
 def test_the_score_of_training_is_that_of_a_new_sitting():
@@ -77,6 +79,29 @@ def test_text_states_of_the_captions_are_decoded_and_found_again():
     order = [known[label] for label in select_events(recording, average="per label").labels]
     alike = similarities(decoded.text.context.flatten(1), states.flatten(1), states.flatten(1).mean(0))
     assert alike.argmax(1).tolist() == order
+
+
+@pytest.mark.parametrize("architecture", ["tangent", "linear"])
+def test_labels_of_one_caption_count_as_one(architecture):
+    recording = sitting(120, n_scenes=3)
+    first, second, third = (scene.id for scene in SCENES[:3])
+    words = {first: "a thing", second: "a thing", third: "another"}
+    encode = {"text_states": True, "encode_prompts": lambda prompts: (torch.ones(len(prompts), 77, 768), None)}
+    found = fit_personal_encoder(recording, words, architecture=architecture)
+    assert found.encoder.head("prompts").config.prompts == ("a thing", "another")
+    assert "of 2 labels" in found.report
+    for more in ({}, encode):
+        with pytest.raises(ValueError, match=r"have one caption, 'the same': there is nothing to tell apart"):
+            fit_personal_encoder(recording, dict.fromkeys(words, "the same"), architecture=architecture, **more)
+    with pytest.raises(ValueError, match=r"no event is labelled 'cat'; this recording's events: '"):
+        fit_personal_encoder(recording, {first: "a thing", "cat": "a thing"}, architecture=architecture)
+
+
+def test_no_baseline_is_taken_off_after_a_high_pass():
+    chosen = {"tmin": -0.1, "tmax": 0.8, "h_freq": 30.0, "architecture": "linear"}
+    recording = sitting(40)
+    assert labelled_windows(recording, {}, l_freq=1.0, **chosen).config.baseline is None
+    assert labelled_windows(recording, {}, l_freq=None, **chosen).config.baseline == (-0.1, 0.0)
 
 
 def test_the_encoder_survives_its_file(tmp_path):

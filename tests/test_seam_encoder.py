@@ -174,7 +174,7 @@ def test_a_name_that_is_taken_is_refused(toy):
 
 def test_every_row_goes_by_its_own_name_and_is_trained_in_one_way():
     assert all(name == row.name for name, row in ENCODERS.items())
-    assert set(in_closed_form()) == {"linear", "tangent"}
+    assert set(in_closed_form()) == {"linear", "tangent", "filter-bank"}
     assert not set(in_closed_form()) & set(by_gradient_descent())
     assert tuple(name for name, row in ENCODERS.items() if row.one_person) == PERSONAL_ARCHITECTURES
 

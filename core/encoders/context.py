@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 Settings = Mapping[str, object]
 Need = Literal["positions", "subjects", "classes"]
@@ -54,9 +54,10 @@ class Encoder:
     made from it. input: what its module is given. values: a config's values from the context and the user's settings.
     fit: fitted in closed form, from training eeg (n, channels, times), labels (n,) and the config to the module; None
     where it is trained by gradient descent. fit_reads_labels: its features know the labels they were fitted to, so what
-    is chosen on them is chosen on features fitted without. one_person: how it is set up for a recording of minutes;
-    None where it cannot. patches: its module has what masked pre-training calls, see `PatchTransformer`.
-    needs, least_times: what the context must know of, and the shortest window in samples.
+    is chosen on them is chosen on features fitted without. fit_by_groups: its fit takes groups (n,) too and leaves in
+    `held_out` the tokens (n, width) of each window from a fit without its group, which heads are fitted to. one_person:
+    how it is set up for a recording of minutes; None where it cannot. patches: its module has what masked pre-training
+    calls, see `PatchTransformer`. needs, least_times: what the context must know of, and the fewest samples a window.
     """
 
     name: str
@@ -64,8 +65,9 @@ class Encoder:
     module_class: Callable[[Any], nn.Module]
     input: Literal["eeg", "spectrogram"] = "eeg"
     values: Callable[[BuildContext, Settings], Settings] = eeg_values
-    fit: Callable[[Tensor, Tensor, Any], nn.Module] | None = None
+    fit: Callable[..., nn.Module] | None = None
     fit_reads_labels: bool = False
+    fit_by_groups: bool = False
     one_person: OnePerson | None = None
     patches: bool = False
     needs: tuple[Need, ...] = ()

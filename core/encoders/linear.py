@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .config_bounds import check_eeg, check_fields
 from .context import BuildContext, OnePerson
 
+BLOCK = 4096  # windows in double precision at once
 ONE_PERSON_BIN_S = 0.03
 
 
@@ -55,9 +56,14 @@ class Linear(nn.Module):
     @torch.no_grad()
     def fit(self, eeg: Tensor) -> "Linear":
         """Store the mean and the standard deviation of each feature over training eeg (n, n_channels, n_times)."""
-        features = self.features(eeg).double()
-        spread = features.std(0, correction=0)
-        self.mean.copy_(features.mean(0))
+        mean = torch.zeros(self.width, dtype=torch.float64, device=eeg.device)
+        square = torch.zeros_like(mean)
+        for part in eeg.split(BLOCK):
+            mean += self.features(part).double().sum(0) / len(eeg)
+        for part in eeg.split(BLOCK):
+            square += (self.features(part).double() - mean).square().sum(0) / len(eeg)
+        spread = square.sqrt()
+        self.mean.copy_(mean)
         self.scale.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
         return self
 

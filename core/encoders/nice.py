@@ -1,5 +1,6 @@
 """NICE's TSConv: a temporal filter bank, pooling, a spatial filter bank (Song et al., ICLR 2024)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +62,12 @@ class Nice(nn.Module):
     convolution whose kernel (kernel + pool - 1 taps) is composed from the same weights on every call; the signal before
     pooling, `stride` times longer, is never made. The batch norm that follows needs no pass over its input either: the
     mean and variance of a linear map's output follow from those of its input.
+
+    moments_of_all: where several processes train as one, takes mean, covariance and number of this one's stretches of
+    signal and returns those of all.
     """
+
+    moments_of_all: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor, int]] | None = None
 
     def __init__(self, config: NiceConfig) -> None:
         super().__init__()
@@ -87,9 +93,11 @@ class Nice(nn.Module):
     def sources(self, eeg: Tensor) -> Tensor:
         """Return the spatially filtered signals of eeg, layer by layer: (batch, n_filters, n_frames)."""
         config = self.config
-        filtered = self.temporal(eeg.reshape(-1, 1, config.n_times))
+        lines = eeg.reshape(-1, 1, config.n_times)
+        filtered = F.conv1d(lines, self.temporal.weight, before(self.temporal_norm, self.temporal))
         pooled = F.elu(self.temporal_norm(F.avg_pool1d(filtered, config.pool, config.stride)))
-        return self.spatial(pooled.reshape(len(eeg), -1, config.n_frames))
+        rows = pooled.reshape(len(eeg), -1, config.n_frames)
+        return F.conv1d(rows, self.spatial.weight, before(self.spatial_norm, self.spatial))
 
     def folded_sources(self, eeg: Tensor) -> Tensor:
         """Return the same as `sources`, up to rounding, with the stages up to the first ELU in one matrix product."""
@@ -101,9 +109,8 @@ class Nice(nn.Module):
         pooled = F.elu(F.linear(patches, kernel, bias), inplace=True)
         # One row a frame; within it the channels' filters, as in the weights of `spatial`.
         rows = pooled.view(-1, config.n_channels * config.n_filters)
-        return (
-            F.linear(rows, self.spatial.weight[:, :, 0], self.spatial.bias).unflatten(0, (len(eeg), config.n_frames)).mT
-        )
+        sources = F.linear(rows, self.spatial.weight[:, :, 0], before(self.spatial_norm, self.spatial))
+        return sources.unflatten(0, (len(eeg), config.n_frames)).mT
 
     def folded_kernel(self) -> Tensor:
         """Return the temporal kernel smoothed by the pooling window: (n_filters, kernel + pool - 1)."""
@@ -116,16 +123,18 @@ class Nice(nn.Module):
 
         `lines` (n, n_times) are the signals that the kernel will slide over; in training they advance the statistics.
         """
-        norm, bias = self.temporal_norm, self.temporal.bias
+        norm, bias = self.temporal_norm, before(self.temporal_norm, self.temporal)
         assert bias is not None
         assert norm.running_mean is not None
         assert norm.running_var is not None
         if self.training:
             mean, covariance = self.patch_statistics(lines)
+            n = len(lines) * self.config.n_frames
+            if self.moments_of_all is not None:
+                mean, covariance, n = self.moments_of_all(mean, covariance, n)
             mean = kernel @ mean + bias
             variance = ((kernel @ covariance) * kernel).sum(1).clamp_min(0)
             with torch.no_grad():
-                n = len(lines) * self.config.n_frames
                 norm.running_mean.lerp_(mean, norm.momentum or 0.0)
                 norm.running_var.lerp_(variance * (n / max(1, n - 1)), norm.momentum or 0.0)
                 if norm.num_batches_tracked is not None:
@@ -144,3 +153,13 @@ class Nice(nn.Module):
         products = (shifted.mT @ shifted / len(lines)).unfold(0, taps, stride).unfold(1, taps, stride)
         mean = shifted.mean(0).unfold(0, taps, stride).mean(0)
         return mean + shift, products.diagonal().sum(-1) / n_frames - mean[:, None] * mean
+
+
+def before(norm: nn.BatchNorm1d, convolution: nn.Conv1d) -> Tensor | None:
+    """Return the bias of a convolution in front of a batch norm, in training with a gradient of zero.
+
+    The norm takes the bias away again, so that its gradient would be rounding alone, which an optimiser that scales
+    gradients turns into steps of full length.
+    """
+    bias = convolution.bias
+    return bias if bias is None or not norm.training else bias.detach() + 0 * bias

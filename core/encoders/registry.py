@@ -1,7 +1,7 @@
 """Every architecture by its name; a new one is a file beside this one and a row here."""
 
 from ..registry import by_name
-from . import coatnet, linear, tangent
+from . import coatnet, filter_bank, linear, tangent
 from .context import Encoder
 from .lstm import Lstm, LstmConfig
 from .nice import Nice, NiceConfig
@@ -26,6 +26,17 @@ ENCODERS: dict[str, Encoder] = by_name(
             least_times=2,
         ),
         Encoder("linear", linear.LinearConfig, linear.Linear, fit=linear.fit_linear, one_person=linear.ONE_PERSON),
+        Encoder(
+            "filter-bank",
+            filter_bank.FilterBankConfig,
+            filter_bank.FilterBank,
+            values=filter_bank.values,
+            fit=filter_bank.fit_filter_bank,
+            fit_by_groups=True,
+            one_person=filter_bank.ONE_PERSON,
+            needs=("classes",),
+            least_times=4,
+        ),
     ]
 )
 

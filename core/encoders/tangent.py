@@ -12,6 +12,8 @@ from .context import BuildContext, OnePerson, Settings, eeg_values
 from .riemann import matrix_log, power, riemann_mean, upper_triangle
 
 MAX_ORDER = 256  # rows of the stacked signal: features grow with the square
+BLOCK = 4096  # windows in double precision at once
+REFERENCE_WINDOWS = 4096  # drawn for the mean covariance of large data sets, which more would not move
 MAX_TEMPLATES = 8  # classes that get a template of their own, where the settings do not say
 ONE_PERSON_TEMPLATES, ONE_PERSON_FILTERS = 4, 3  # features grow with the square of their product
 
@@ -106,30 +108,47 @@ ONE_PERSON = OnePerson(one_person_settings, scaling="none", baseline=False)
 
 
 @torch.no_grad()
-def fit_tangent(eeg: Tensor | np.ndarray, labels: Tensor | np.ndarray, config: TangentConfig) -> Tangent:
+def fit_tangent(
+    eeg: Tensor | np.ndarray, labels: Tensor | np.ndarray, config: TangentConfig, *, mean_steps: int = 50
+) -> Tangent:
     """Return a Tangent fitted to training eeg (n, n_channels, n_times) with its labels (n,).
 
     With more distinct labels than `config.n_classes` (pictures rather than classes), the grand average and the leading
     patterns in which the labels' averages differ take the classes' place. Raises ValueError when the labels have fewer
     distinct values than `n_classes`, when shapes disagree, or when the covariances are singular.
     """
-    eeg = torch.as_tensor(eeg, dtype=torch.float64)
-    labels = torch.as_tensor(labels)
+    eeg, labels = torch.as_tensor(eeg), torch.as_tensor(labels)
     tangent = Tangent(config)
     if labels.shape != eeg.shape[:1]:
         raise ValueError(
             f"There are {len(eeg)} windows but labels of shape {tuple(labels.shape)}; give one label each."
         )
     filters, templates = [], []
-    total = covariances(eeg.transpose(0, 1).reshape(1, config.n_channels, -1), "scm")[0]
+    total = total_covariance(eeg)
     for evoked in evoked_patterns(eeg, labels, config.n_classes):
         chosen = xdawn_filters(evoked, total, config.n_filters)
         filters.append(chosen)
         templates.append(chosen @ evoked)
     tangent.filters.copy_(torch.cat(filters))
     tangent.templates.copy_(torch.cat(templates))
-    tangent.whitener.copy_(power(riemann_mean(tangent.stacked_covariances(eeg)), -0.5))
+    if len(eeg) > REFERENCE_WINDOWS:
+        eeg = eeg[torch.randperm(len(eeg), generator=torch.Generator().manual_seed(0))[:REFERENCE_WINDOWS]]
+    tangent.whitener.copy_(power(riemann_mean(tangent.stacked_covariances(eeg), max_steps=mean_steps), -0.5))
     return tangent
+
+
+def total_covariance(eeg: Tensor) -> Tensor:
+    """Return the covariance of the channels (n_channels, n_channels), float64, over all windows (n, n_channels,
+    n_times) together.
+    """
+    mean = torch.zeros(eeg.shape[1], dtype=torch.float64)
+    for some in eeg.split(BLOCK):
+        mean += some.double().sum((0, 2)) / (len(eeg) * eeg.shape[2])
+    total = torch.zeros(eeg.shape[1], eeg.shape[1], dtype=torch.float64)
+    for some in eeg.split(BLOCK):
+        flat = some.double().transpose(0, 1).flatten(1) - mean[:, None]
+        total += flat @ flat.mT
+    return total / (len(eeg) * eeg.shape[2])
 
 
 def evoked_patterns(eeg: Tensor, labels: Tensor, n_classes: int) -> Tensor:
@@ -137,11 +156,13 @@ def evoked_patterns(eeg: Tensor, labels: Tensor, n_classes: int) -> Tensor:
     values, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     if len(values) < n_classes:
         raise ValueError(f"The labels have {len(values)} distinct values; n_classes is {n_classes}.")
-    means = torch.zeros(len(values), *eeg.shape[1:], dtype=eeg.dtype).index_add_(0, index, eeg)
+    means = torch.zeros(len(values), *eeg.shape[1:], dtype=torch.float64)
+    for some, of in zip(eeg.split(BLOCK), index.split(BLOCK), strict=True):
+        means.index_add_(0, of, some.double())
     means /= counts[:, None, None]
     if len(values) == n_classes:
         return means
-    grand = eeg.mean(0)
+    grand = (means * counts[:, None, None]).sum(0) / len(eeg)
     weights = (counts / len(eeg)).sqrt()[:, None]
     _, sizes, patterns = torch.linalg.svd((means - grand).flatten(1) * weights, full_matrices=False)
     leading = (sizes[:, None] * patterns)[: n_classes - 1]

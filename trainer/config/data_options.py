@@ -6,6 +6,7 @@ from typing import Annotated
 
 from .flags import check_choice, flag
 
+TESTS = ("auto", "run", "person", "picture", "time", "none")
 AVERAGING = ("none", "all", "random")
 TEST_AVERAGING = ("same", "none", "all")
 NORMALISING = ("pooled", "session")
@@ -23,8 +24,19 @@ class DataOptions:
     """Use this subject's trials only."""
     test_run: str = ""
     """Hold this run (column `run`) out as the test split, where the store prescribes no split."""
+    test_subject: str = ""
+    """Hold this person out as the test split, where the store prescribes no split."""
+    test: str = "auto"
+    """What is held out as the test split where neither the store nor --test-run nor --test-subject says it: run (each
+    person's last one), picture (a fifth of them, with all repeats), person (the last one), time (the last fifth of each
+    run), none, or auto: the first of these that the data allow, which is said.
+    """
     val_share: float = 0.1
     """Share of the training pictures held out for validation, where the store prescribes none; 0 for none."""
+    train_reject: float = 0.0
+    """Leave windows of more than this peak to peak (microvolts, after the store's filters) out of training, and of
+    training alone; 0 none. What `prepare.py --reject-uv` leaves out is in no part.
+    """
     scaling: str = "train"
     """Robust scaling per channel: train (fitted on the training split), window, or none."""
     clip_sd: float = 10.0
@@ -43,11 +55,14 @@ class DataOptions:
     """Repeats of a picture where it is validated, tested and decoded: same (as --average has them), none or all."""
 
     def __post_init__(self) -> None:
+        check_choice("--test", self.test, TESTS)
         check_choice("--average", self.average, AVERAGING)
         check_choice("--test-average", self.test_average, TEST_AVERAGING)
         check_choice("--normalise", self.normalise, NORMALISING)
         check_choice("--scaling", self.scaling, SCALINGS)
         check_choice("--whitening", self.whitening, WHITENINGS)
+        if self.train_reject < 0:
+            raise ValueError(f"--train-reject must be at least 0 microvolts, not {self.train_reject:g}")
         if not 0 <= self.val_share < 1:
             raise ValueError(f"--val-share lies in [0, 1), not {self.val_share}")
         if self.normalise == "session" and self.scaling != "train" and self.whitening == "none":

@@ -46,12 +46,17 @@ class TargetOptions:
     head_dropout: float = 0.0
     """Dropout in front of the head."""
     clip: str = ""
-    """Text or image model for targets: a transformers or diffusers folder, or a hub id (openai/clip-vit-large-patch14).
+    """Text or image model for targets: a transformers or diffusers folder, a .safetensors checkpoint of Stable
+    Diffusion, or a hub id (openai/clip-vit-large-patch14).
     """
+    clip_config: str = ""
+    """For a checkpoint as --clip or --vae while offline: a diffusers folder of any model of the same family."""
     images: Path | None = None
     """Folder of the pictures that were shown, named by image id; for image, latent and saliency targets."""
     vae: str = ""
-    """Autoencoder for latent targets: a diffusers or TAESD folder, or a hub id; by default that of --clip."""
+    """Autoencoder for latent targets: a diffusers or TAESD folder, a .safetensors file, or a hub id; by default that of
+    --clip.
+    """
     latent_size: int = 0
     """Pixels a side to which pictures are stretched before latent targets are computed, 8 for each value of a latent;
     0 keeps them.

@@ -29,6 +29,10 @@ PRESETS: dict[str, TrainOptions] = {
     "n170": train_options(
         encoder="tangent", space=("prompts",), scaling="none", clip_sd=0.0, average="none", val_share=0.0
     ),
+    # A few labels on any electrodes, responses or rhythms: what benchmarks/real_eeg.py holds against pyRiemann.
+    "filter-bank": train_options(
+        encoder="filter-bank", space=("prompts",), scaling="none", clip_sd=0.0, average="none", val_share=0.0
+    ),
     # Braincoder's run 1027_10: CoAtNet on colour-mapped spectra, 0.9 MSE + 0.1 cosine.
     "braincoder": train_options(
         encoder="coatnet",
