@@ -19,7 +19,7 @@ from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.store.store import open_store, write_store
 from trainer.train import train
 
-SHOWN = PhantomOptions(train_scenes=16, val_scenes=4, test_scenes=6, train_repeats=1, val_repeats=1, test_repeats=1)
+SHOWN = PhantomOptions(train_scenes=8, val_scenes=2, test_scenes=6, train_repeats=1, val_repeats=1, test_repeats=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def options(store, model, tmp_path_factory):
     """The preset itself, narrowed: the full network is counted in test_coatnet.py, here its training is run."""
-    small = {"set": ("widths=4,4,8,8", "depths=1,1,1,1", "n_heads=2", "dropout=0.2"), "epochs": 2, "batch": 8}
+    small = {"set": ("widths=2,2,4,4", "depths=1,1,1,1", "n_heads=2", "dropout=0.2"), "epochs": 2, "batch": 4}
     return with_flags(
         PRESETS["braincoder"], data=store, out=tmp_path_factory.mktemp("run") / "run", clip=model, **small
     )

@@ -198,9 +198,10 @@ def test_a_run_that_an_earlier_version_left_half_done_is_gone_on_with(tmp_path, 
         train(parse_options([*typed.split(), "--patience", "0", "--resume", "--lr", "0.1"]))
     found = load_file(train(parse_options([*typed.split(), "--patience", "0", "--resume"])))
     unbroken = load_file(BEFORE / "run-interrupted" / "unbroken.safetensors")
-    assert found.keys() == unbroken.keys()
+    # that version kept no evidence of what its encoder was trained on
+    assert {name for name in found if not name.startswith("evidence.")} == unbroken.keys()
     # Three steps of Adam at up to 1e-3; another number of threads adds up in another order.
-    assert all(torch.allclose(found[name], unbroken[name], atol=2e-3) for name in found)
+    assert all(torch.allclose(found[name], unbroken[name], atol=2e-3) for name in unbroken)
     rows = [json.loads(line) for line in Path("run-interrupted/metrics.jsonl").read_text().splitlines()]
     before = (BEFORE / "run-interrupted" / "metrics.jsonl").read_text().splitlines()
     assert [row["epoch"] for row in rows] == [0, 1]

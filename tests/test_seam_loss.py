@@ -8,7 +8,9 @@ from safetensors.torch import load_file
 from tests.comfy_standin import ROOT
 from tests.copied_tree import add_row, command, copied_trainer
 from tests.small_trials import FOUR_CLASSES
+from trainer.config.options import train_options
 from trainer.prepare import prepare
+from trainer.train import train
 
 TOY = '''"""The largest difference."""
 
@@ -29,13 +31,18 @@ def test_a_toy_loss_is_one_file_and_one_row_and_trains(tmp_path):
     registry = folder / "trainer" / "losses" / "registry.py"
     add_row(registry, "        COSINE,\n", '        Loss("largest", largest),\n', "from .largest import largest\n")
     store = prepare("phantom", None, tmp_path / "store", FOUR_CLASSES, progress=False).folder
-    found = {}
-    for loss in ("largest", "mse"):
-        out = tmp_path / loss
-        command(
-            folder, "train.py", "--data", store, "--out", out, "--loss", loss, "--clip", ROOT / "assets" / "phantom",
-            "--set", "kernel=9", "pool=9", "n_filters=4", "--rank", 2, "--epochs", 2, "--batch", 8,
-        )  # fmt: skip
+    clip, small = ROOT / "assets" / "phantom", ("kernel=9", "pool=9", "n_filters=4")
+    command(
+        folder, "train.py", "--data", store, "--out", tmp_path / "largest", "--loss", "largest", "--clip", clip,
+        "--set", *small, "--rank", 2, "--epochs", 2, "--batch", 8,
+    )  # fmt: skip
+    train(
+        train_options(
+            data=store, out=tmp_path / "mse", loss="mse", clip=str(clip), set=small, rank=2, epochs=2, batch=8
+        )
+    )
+    found = []
+    for out in (tmp_path / "largest", tmp_path / "mse"):
         assert json.loads((out / "metrics.jsonl").read_text().splitlines()[1])["train_loss"] > 0
-        found[loss] = load_file(out / "encoder.safetensors")["model.heads.0.last.weight"]
-    assert not torch.equal(found["largest"], found["mse"])
+        found.append(load_file(out / "encoder.safetensors")["model.heads.0.last.weight"])
+    assert not torch.equal(*found)

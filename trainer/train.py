@@ -17,13 +17,18 @@ if __name__ == "__main__":
 
 import numpy as np
 
+from core.leaks.check import Check
 from core.model.checkpoint import EegEncoder, save_encoder
+from core.model.spaces import find_space
 from core.preprocessing.trials import Trials
+from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import PRESETS, preset_named
 from trainer.console import run
+from trainer.protocols.fold import names
 from trainer.store.store import TrialStore, open_store
-from trainer.training.run_folder import card_of, check_run_folder, is_main_process
+from trainer.targets.target import Target
+from trainer.training.run_folder import card_of, is_main_process, load_options, run_folder, tell
 
 
 def parse_options(arguments: list[str]) -> TrainOptions:
@@ -56,42 +61,103 @@ def train(options: TrainOptions) -> Path:
     Writes options.json, encoder.safetensors, metrics.jsonl and TensorBoard logs into `options.outputs.out`. Raises
     ValueError and FileNotFoundError for bad input before anything is written.
     """
+    from trainer.evaluation.leaks.store_checks import print_checks, store_checks
     from trainer.losses.batch_transforms import transforms_named
     from trainer.losses.objective import parse_head_weights
     from trainer.losses.registry import loss_named
+    from trainer.processes.together import check_launch
     from trainer.targets.target import trial_targets
-    from trainer.training.fit import fit_encoder
-    from trainer.training.splits import split_hash, split_trials
+    from trainer.training.finetuned import with_file_heads
+    from trainer.training.splits import check_held_out, split_trials, with_test
 
+    check_launch()
+    options = with_file_heads(options)
     loss_named(options.training.loss)
     transforms_named(options.training.batch_transforms)
-    spaces = options.targets.space if options.stages.finetune.file is None else None  # else the file's heads
-    parse_head_weights(options.training.loss_weight, spaces)
+    parse_head_weights(options.training.loss_weight, options.targets.space)
     store = open_store(options.data.store)
     trials = store.trials()
+    said: list[str] = []
+    if options.outputs.resume and options.data.test == "auto":
+        options = with_flags(options, test=load_options(options.outputs.out).data.test)
+    elif not options.stages.masked.epochs:
+        options, tested = with_test(trials, options)
+        said = [sentence for sentence in (tested, pooled(trials, options)) if sentence]
     parts = split_trials(trials, options)
+    check_held_out(trials, parts)
+    check_labels(trials, parts["train"], options)
     if options.stages.masked.epochs:
         return _pretrain(options, store, trials, parts)
     used = np.sort(np.concatenate(list(parts.values())))
     targets = trial_targets(trials.select_columns(used), options.targets, store.folder / "targets")
-    if is_main_process():
-        check_run_folder(options)
+    with run_folder(options):
+        checks: list[Check] = []
+        if is_main_process():
+            checks = store_checks(store, trials, parts, options.targets.images)
+            print_checks(checks)
+        for sentence in said:
+            tell(sentence)
+        return _fit(options, store, trials, parts, targets, checks)
+
+
+def _fit(
+    options: TrainOptions,
+    store: TrialStore,
+    trials: Trials,
+    parts: dict[str, np.ndarray],
+    targets: dict[str, Target],
+    checks: list[Check],
+) -> Path:
+    """Train an encoder and return the path of its file, which the first process writes."""
+    from trainer.calibration.left_out import note_leaks
+    from trainer.training.fit import fit_encoder
+    from trainer.training.splits import split_hash
+
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
-    print(
+    tell(
         f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples "
         f"at {store.config.sfreq:g} Hz"
     )
     after_epoch = _animator(options, trials, parts)
-    encoder = fit_encoder(trials, parts, store.config, targets, options, options.outputs.out, after_epoch)
     out = options.outputs.out
+    encoder = fit_encoder(trials, parts, store.config, targets, options, out, after_epoch)
     path = out / "encoder.safetensors"
-    if not is_main_process():
-        return path
-    encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
-    out.mkdir(parents=True, exist_ok=True)
-    save_encoder(encoder, path)
-    print(f"wrote {path}\nnext: python trainer/evaluate.py {out}")
+    if is_main_process():
+        encoder.card = card_of(store, trials, parts, options, split_hash(trials, parts))
+        note_leaks(encoder, checks)
+        save_encoder(encoder, path)
+    tell(f"wrote {path}\nnext: python trainer/evaluate.py {out}")
     return path
+
+
+def check_labels(trials: Trials, train: np.ndarray, options: TrainOptions) -> None:
+    """Raise ValueError where all that trains means the same, so that nothing can be told apart."""
+    if options.stages.masked.epochs or options.stages.finetune.file is not None:
+        return
+    labels, captions = np.unique(trials.label[train]), np.unique(trials.caption[train])
+    if "prompts" in options.targets.space and len(labels) < 2:
+        raise ValueError(
+            f"all {len(train)} trials that train have one label, {trials.labels[int(labels[0])]!r}: there is nothing "
+            "to tell apart. Prepare a store with events of two kinds or more (--events 1=house 2=face), or train on "
+            "windows without labels (--preset masked-pretrain)"
+        )
+    kinds = {find_space(space).kind for space in options.targets.space}
+    if kinds <= {"text", "prompts"} and len(captions) < 2:
+        raise ValueError(
+            f"all {len(train)} trials that train have one caption, {str(captions[0])!r}: there is nothing to tell "
+            "apart. Give what was shown captions that differ (--events 1=..., a column `caption` in the table)"
+        )
+
+
+def pooled(trials: Trials, options: TrainOptions) -> str:
+    """Return a sentence where several people's trials train one encoder; "" otherwise."""
+    people = np.unique(trials.subject)
+    if options.data.only_subject or len(people) < 2:
+        return ""
+    return (
+        f"{len(people)} people's trials are pooled in one encoder ({names(people)}); encoders work best for one "
+        "person: --only-subject NAME"
+    )
 
 
 def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: dict[str, np.ndarray]) -> Path:
@@ -100,12 +166,11 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     from trainer.training.splits import split_hash
 
     build_masked(trials, parts["train"], store.config, options)  # bad input is refused before anything is written
-    if is_main_process():
-        check_run_folder(options)
-    print(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
-    card = card_of(store, trials, parts, options, split_hash(trials, parts))
-    path = pretrain(trials, parts, store.config, options, card)
-    print(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder.name} --pretrained {path} ...")
+    with run_folder(options):
+        tell(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
+        card = card_of(store, trials, parts, options, split_hash(trials, parts))
+        path = pretrain(trials, parts, store.config, options, card)
+    tell(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder.name} --pretrained {path} ...")
     return path
 
 
@@ -131,7 +196,10 @@ def _animator(
 
 def main() -> None:
     """Parse the command line and train."""
+    from trainer.processes.together import leave
+
     train(parse_options(sys.argv[1:]))
+    leave()
 
 
 if __name__ == "__main__":

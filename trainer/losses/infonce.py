@@ -1,4 +1,4 @@
-"""CLIP's symmetric contrastive loss, over the batches of all processes."""
+"""CLIP's symmetric contrastive loss."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,9 +7,9 @@ from .loss_input import LossInput
 
 
 def infonce(given: LossInput) -> Tensor:
-    """Return `info_nce` of comparable vectors; every row is told from the rows of all processes."""
-    found, wanted, index = given.gather(given.found()), given.gather(given.wanted()), given.gather(given.index)
-    return info_nce(found, wanted, given.temperature, index[:, None] == index[None])
+    """Return `info_nce` of comparable vectors."""
+    same = given.index[:, None] == given.index[None]
+    return info_nce(given.found(), given.wanted(), given.temperature, same)
 
 
 def info_nce(predicted: Tensor, target: Tensor, temperature: Tensor, same: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """LossInput: what a loss may look at, one head's outputs for one batch beside what they should have been."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -8,22 +7,16 @@ from torch import Tensor
 from core.model.heads import Head
 
 
-def as_they_are(rows: Tensor) -> Tensor:
-    """Return rows: what gathers them where a single process trains."""
-    return rows
-
-
 @dataclass(frozen=True, eq=False)
 class LossInput:
-    """One head's raw outputs for a batch and their targets.
+    """One head's raw outputs for a batch and their targets; where several processes train, for the rows of all.
 
     predicted: (batch, n), the head's outputs, with gradient. target: (batch, n_values) in the target's own units (it
     may have a gradient, where something on the target's side is trained too); for a `prompts` head class numbers
     (batch,) or shares of the classes (batch, n_prompts). index: (batch,), the number of each row's target, equal for
     equal targets. head: whose outputs they are; it knows what is comparable in its space. temperature: scalar, the
     trained one of the contrastive losses, whatever it is computed from. epoch: the stage's, from 0, for weights that
-    change on the way. ssim_weight: of 1 - SSIM, for heads that draw pictures. gather: (rows of this process) → (rows
-    of all processes), with gradient for this one's; rows as they are where a single process trains.
+    change on the way. ssim_weight: of 1 - SSIM, for heads that draw pictures.
     """
 
     predicted: Tensor
@@ -33,7 +26,6 @@ class LossInput:
     temperature: Tensor
     epoch: int = 0
     ssim_weight: float = 1.0
-    gather: Callable[[Tensor], Tensor] = as_they_are
 
     def found(self) -> Tensor:
         """Return the vectors (batch, n_coordinates) by which predictions are compared with targets: `Head.comparable`.

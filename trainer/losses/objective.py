@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from core.model.heads import Head
 
-from .gather import gather_rows
-from .loss_input import LossInput, as_they_are
+from ..processes.together import gather_rows
+from .loss_input import LossInput
 from .registry import BY_HEAD_KIND, loss_named
 
 TEMPERATURE_RANGE = (0.01, 1.0)
@@ -19,8 +19,9 @@ class Objective(nn.Module):
     """A named loss with what it trains itself: InfoNCE's temperature, clamped to 0.01 ... 1.
 
     ssim_weight: of 1 - SSIM beside the absolute difference, for heads that draw pictures. head_weights: of a space's
-    loss beside the others', 1 where it is not named. `epoch` is the one that is being trained. In training rows of all
-    processes are compared; in eval mode, where every process goes over the same trials, a process's own are.
+    loss beside the others', 1 where it is not named. `epoch` is the one that is being trained. In training the loss is
+    that of all processes' rows, the same in each of them; in eval mode, where every process goes over the same trials,
+    of its own.
     """
 
     def __init__(
@@ -44,9 +45,16 @@ class Objective(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """Return the temperature, clamped; the gradient passes through the clamp's inside only."""
+        """Return the temperature, clamped; the gradient passes through, so that one beyond the clamp finds back."""
         low, high = TEMPERATURE_RANGE
-        return self.log_temperature.clamp(math.log(low), math.log(high)).exp()
+        beyond = self.log_temperature.clamp(math.log(low), math.log(high)) - self.log_temperature
+        return (self.log_temperature + beyond.detach()).exp()
+
+    @torch.no_grad()
+    def keep_in_range(self) -> None:
+        """Bring the temperature back to the clamp's edge: called after each step, lest it wander off."""
+        low, high = TEMPERATURE_RANGE
+        self.log_temperature.clamp_(math.log(low), math.log(high))
 
     def forward(self, head: Head, predicted: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Return the loss of one head's raw output.
@@ -55,16 +63,9 @@ class Objective(nn.Module):
         (batch,), the number of each row's target, equal for equal targets.
         """
         loss = BY_HEAD_KIND.get(head.config.kind, self.loss)
-        given = LossInput(
-            predicted,
-            target,
-            index,
-            head,
-            self.temperature,
-            self.epoch,
-            self.ssim_weight,
-            gather_rows if self.training else as_they_are,
-        )
+        rows = (predicted, target, index)
+        predicted, target, index = map(gather_rows, rows) if self.training else rows
+        given = LossInput(predicted, target, index, head, self.temperature, self.epoch, self.ssim_weight)
         return loss.compute(given)
 
     def together(self, losses: Mapping[str, Tensor]) -> Tensor:

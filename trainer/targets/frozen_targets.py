@@ -33,17 +33,19 @@ def load_targets(
     size: int = 0,
     saliency: str = "picture",
     device: str = "",
+    config: str = "",
 ) -> tuple[Tensor, tuple[int, ...]]:
     """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image, latent and saliency
     spaces), and their shape.
 
-    clip: folder or hub id of the model; of image spaces that have a card it stands in the place of the card's own.
-    cache: folder where they are kept, a row for each distinct caption or picture, whoever asked for it. images: folder
-    of pictures named by image id, or of folders of pictures; an id that stands for several gets the mean of their
-    targets. vae: autoencoder of latents, by default that of `clip`. size: pixels a side to which pictures are stretched
-    for latents (0 keeps them) and saliency targets. saliency: which, see `saliency_target`. device: by default cuda or
-    mps where there is one. Raises FileNotFoundError saying how to get the weights, ValueError where the model does not
-    fit the space, and OSError where the disk is full.
+    clip: folder, checkpoint or hub id of the model; of image spaces that have a card it stands in the place of the
+    card's own. cache: folder where they are kept, a row for each distinct caption or picture, whoever asked for it.
+    images: folder of pictures named by image id, or of folders of pictures; an id that stands for several gets the mean
+    of their targets. vae: autoencoder of latents, by default that of `clip`. size: pixels a side to which pictures are
+    stretched for latents (0 keeps them) and saliency targets. saliency: which, see `saliency_target`. device: by
+    default cuda or mps where there is one. config: of a checkpoint's family, a diffusers folder. Raises
+    FileNotFoundError saying how to get the weights, ValueError where the model does not fit the space, and OSError
+    where the disk is full.
     """
     kind = find_space(space).kind
     if kind not in ("text", "image", "latent", "picture"):
@@ -54,12 +56,12 @@ def load_targets(
     where = vae or clip if kind == "latent" else clip
     if not where and kind in ("text", "latent"):
         raise ValueError(
-            f"targets in {space!r} need --clip: a folder or hub id of the model, "
+            f"targets in {space!r} need --clip: a folder, a .safetensors checkpoint or a hub id of the model, "
             "for example --clip openai/clip-vit-large-patch14 "
             "or a Stable Diffusion folder in diffusers' format. A `prompts` head (--space prompts) needs none"
         )
     if kind == "text":
-        rows, index = _text_rows(space, where, keys, cache, device)
+        rows, index = _text_rows(space, where, keys, cache, device, config)
         return _gathered(rows, index).flatten(1), shape_in(find_space(space), None)
     card = card_of_space(space, clip) if kind == "image" else None
     shown = pictures_of(images, keys)
@@ -67,7 +69,7 @@ def load_targets(
     if card is not None:
         rows, index = features_of(card, pictures, cache=cache, device=device)
     elif kind == "latent":
-        rows, index = _latent_rows(space, where, pictures, size, cache, device)
+        rows, index = _latent_rows(space, where, pictures, size, cache, device, config)
     else:
         rows, index = _saliency_rows(space, pictures, size, saliency, cache)
     shape = shape_in(find_space(space), tuple(rows.shape[1:]))
@@ -91,18 +93,20 @@ def within_reach(values: Tensor, shape: tuple[int, ...], kind: str, empty: Tenso
 
 
 def _text_rows(
-    space: str, clip: str, captions: Sequence[str], cache: Path, device: str
+    space: str, clip: str, captions: Sequence[str], cache: Path, device: str, config: str
 ) -> tuple[StoredRows, np.ndarray]:
     items = [Caption(text) for text in captions]
     numbers = {"model": model_fingerprint(clip)}
-    return kept_rows(cache, space, numbers, items, lambda: load_text_encoder(space, clip, device or available_device()))
+    where = device or available_device()
+    return kept_rows(cache, space, numbers, items, lambda: load_text_encoder(space, clip, where, config))
 
 
 def _latent_rows(
-    space: str, model: str, pictures: Sequence[Picture], size: int, cache: Path, device: str
+    space: str, model: str, pictures: Sequence[Picture], size: int, cache: Path, device: str, config: str
 ) -> tuple[StoredRows, np.ndarray]:
     numbers = {"model": model_fingerprint(model), "size": size or common_size(pictures)}
-    return kept_rows(cache, space, numbers, pictures, lambda: load_latents(model, size, device or available_device()))
+    where = device or available_device()
+    return kept_rows(cache, space, numbers, pictures, lambda: load_latents(model, size, where, config))
 
 
 def _saliency_rows(

@@ -19,10 +19,10 @@ WAY = (
 )
 
 
-def load_autoencoder(where: str) -> Any:
+def load_autoencoder(where: str, config: str = "") -> Any:
     """Return diffusers' AutoencoderKL or AutoencoderTiny from a folder, a checkpoint or a hub id, in eval mode.
 
-    Raises FileNotFoundError saying what would do.
+    config: of a checkpoint's family, a diffusers folder. Raises FileNotFoundError saying what would do.
     """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -33,9 +33,7 @@ def load_autoencoder(where: str) -> Any:
     if path.is_dir() and is_taesd(path):
         return load_taesd(path)
     if path.is_file():
-        from core.conditioning.diffusers_pipeline import load_pipeline
-
-        return load_pipeline(path).vae.eval()
+        return _of_checkpoint(path, config).eval()
     is_model = not path.is_dir() or (path / "vae").is_dir()
     tries = [(AutoencoderKL, "vae"), (AutoencoderTiny, "vae")] if is_model else []
     tries += [(AutoencoderKL, ""), (AutoencoderTiny, "")] if not (path / "vae").is_dir() else []
@@ -50,9 +48,24 @@ def load_autoencoder(where: str) -> Any:
     raise FileNotFoundError(f"no autoencoder at {where!r}; {WAY}")
 
 
-def load_latents(where: str, size: int, device: str) -> Model:
+def _of_checkpoint(path: Path, config: str) -> Any:
+    """Return the autoencoder of a checkpoint of Stable Diffusion, or of a file that holds nothing else."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path.name}: only .safetensors checkpoints are read, since others can run code")
+    try:
+        return AutoencoderKL.from_single_file(str(path), **({"config": config, "subfolder": "vae"} if config else {}))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{path.name} is a single file, and its family's configuration is not on this computer. Go online once, or "
+            "give the folder of any model of that family in diffusers' format (--clip-config)"
+        ) from error
+
+
+def load_latents(where: str, size: int, device: str, config: str = "") -> Model:
     """Load what gives the latents (n, 4, h, w) of pictures, stretched to `size` pixels a side; 0 keeps them."""
-    vae = load_autoencoder(where).to(device)
+    vae = load_autoencoder(where, config).to(device)
 
     def encode(pictures: list[Any]) -> Tensor:
         return to_latents(vae, torch.stack(pictures).to(device))

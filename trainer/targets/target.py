@@ -49,9 +49,10 @@ def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[s
             vae=options.vae,
             size=options.picture_size if kind == "picture" else options.latent_size,
             saliency=options.saliency_target,
+            config=options.clip_config,
         )
         if options.head in ONE_TOKEN and kind == "text":
-            empty = load_targets(space, options.clip, [""], cache=cache)[0][0]
+            empty = load_targets(space, options.clip, [""], cache=cache, config=options.clip_config)[0][0]
             values = within_reach(values, shape, options.head, empty)
         found[space] = Target(values, tuple(names), shape, column)
     return found

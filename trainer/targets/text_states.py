@@ -39,32 +39,18 @@ def text_states(space: str, clip: str, captions: Sequence[str], device: str = "c
     return torch.cat(parts).float().cpu()
 
 
-def load_text_encoder(space: str, clip: str, device: str) -> Model:
+def load_text_encoder(space: str, clip: str, device: str, config: str = "") -> Model:
     """Load what gives flat text states (n, n_values): the last hidden state, or SDXL's two penultimate ones and the
     pooled vector.
 
-    clip: folder or hub id. Raises FileNotFoundError with the way to the weights, ValueError where they are not SDXL's
-    two, and, of a batch, where the model is of another family than the space.
+    clip: folder, checkpoint of Stable Diffusion or hub id. config: of a checkpoint's family, a diffusers folder. Raises
+    FileNotFoundError with the way to the weights, ValueError where they are not SDXL's two, and, of a batch, where the
+    model is of another family than the space.
     """
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
-
-    sdxl, diffusers = space == "sdxl.text", (Path(clip) / "model_index.json").is_file()
+    sdxl = space == "sdxl.text"
     wanted = n_values(find_space(space), shape_in(find_space(space), None))
-    if sdxl and not diffusers:
-        raise ValueError(
-            "sdxl.text needs both of SDXL's text encoders: give --clip the folder of an SDXL model in diffusers' format"
-        )
-    towers = [
-        (
-            load_pretrained(CLIPTokenizer, clip, f"tokenizer{suffix}" if diffusers else ""),
-            load_pretrained(
-                CLIPTextModelWithProjection if suffix else CLIPTextModel,
-                clip,
-                f"text_encoder{suffix}" if diffusers else "",
-            ).to(device),
-        )
-        for suffix in (("", "_2") if sdxl else ("",))
-    ]
+    towers = _of_checkpoint(clip, sdxl, config) if Path(clip).is_file() else _of_folder(clip, sdxl)
+    towers = [(tokenizer, model.to(device).eval()) for tokenizer, model in towers]
 
     def encode(captions: list[Any]) -> Tensor:
         states, pooled = [], None
@@ -84,3 +70,40 @@ def load_text_encoder(space: str, clip: str, device: str) -> Model:
         return flat
 
     return Model(lambda text: text, encode)
+
+
+def _of_folder(clip: str, sdxl: bool) -> list[tuple[Any, Any]]:
+    """Return the tokenizers and text encoders of a transformers or diffusers folder, or of a hub id."""
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    diffusers = (Path(clip) / "model_index.json").is_file()
+    if sdxl and not diffusers:
+        raise ValueError(
+            "sdxl.text needs both of SDXL's text encoders: give --clip the folder of an SDXL model in diffusers' "
+            "format, or its .safetensors checkpoint"
+        )
+    return [
+        (
+            load_pretrained(CLIPTokenizer, clip, f"tokenizer{suffix}" if diffusers else ""),
+            load_pretrained(
+                CLIPTextModelWithProjection if suffix else CLIPTextModel,
+                clip,
+                f"text_encoder{suffix}" if diffusers else "",
+            ),
+        )
+        for suffix in (("", "_2") if sdxl else ("",))
+    ]
+
+
+def _of_checkpoint(clip: str, sdxl: bool, config: str) -> list[tuple[Any, Any]]:
+    """Return the tokenizers and text encoders inside one checkpoint file of Stable Diffusion."""
+    from core.conditioning.diffusers_pipeline import is_sdxl, load_pipeline
+
+    pipeline = load_pipeline(clip, config=config or None, without=("unet", "vae"))
+    if sdxl != is_sdxl(pipeline):
+        raise ValueError(
+            f"{clip} is {'' if is_sdxl(pipeline) else 'not '}SDXL: its text states are "
+            f"{'sdxl.text' if is_sdxl(pipeline) else 'sd1.text or sd2.text'} (--space)"
+        )
+    first = (pipeline.tokenizer, pipeline.text_encoder)
+    return [first, (pipeline.tokenizer_2, pipeline.text_encoder_2)] if sdxl else [first]

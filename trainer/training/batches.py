@@ -14,11 +14,12 @@ from core.preprocessing.trials import Trials
 
 @dataclass(frozen=True)
 class Batches:
-    """The training split, cut into batches.
+    """The training split, cut into batches, which several processes share.
 
     rows: trial indices (n,). average: "none", "all" or "random" (each epoch averages a random subset of a picture's
-    repeats, which shows the encoder every level of noise from one repeat to all). seed: with the epoch's number it
-    fixes order and subsets, so that an interrupted run repeats exactly.
+    repeats, which shows the encoder every level of noise from one repeat to all). batch: rows of one batch, in all
+    processes together; a last one of fewer than `least` is left out, since batch norm needs two and every process one.
+    seed: with the epoch's number it fixes order and subsets, so that an interrupted run repeats exactly.
     """
 
     trials: Trials
@@ -26,6 +27,7 @@ class Batches:
     average: str
     batch: int
     seed: int
+    least: int = 2
 
     @cached_property
     def members(self) -> list[np.ndarray]:
@@ -40,11 +42,8 @@ class Batches:
     def epoch(
         self, number: int, encoder: EegEncoder, rank: int = 0, world: int = 1
     ) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Yield normalised eeg (batch, channels, times) and the trial whose target each row has, for one process of
-        `world`.
-
-        Every process draws the same number of batches; a last batch of a single row is left out, since batch norm
-        needs two.
+        """Yield normalised eeg (batch, channels, times) and the trial whose target each row has: of each batch the
+        rows that are dealt out to one process of `world`.
         """
         rng = np.random.default_rng([self.seed, number, 17])
         members = self.members
@@ -52,12 +51,8 @@ class Batches:
         sizes = np.array([len(member) for member in members])
         takes = rng.integers(1, sizes + 1) if self.average == "random" else sizes
         subsets = [rng.permutation(member)[:take] for member, take in zip(members, takes, strict=True)]
-        usable = len(order) - len(order) % world
-        mine = order[:usable][rank::world]
-        for start in range(0, len(mine), self.batch):
-            items = mine[start : start + self.batch]
-            if len(items) < 2:
-                break
+        for place, size in enumerate(self.sizes):
+            items = order[place * self.batch : place * self.batch + size][rank::world]
             wanted = np.concatenate([subsets[i] for i in items])
             lengths = np.array([len(subsets[i]) for i in items])
             cut = np.asarray(self.trials.eeg[wanted])
@@ -65,7 +60,12 @@ class Batches:
             eeg = np.add.reduceat(cut, starts) / lengths[:, None, None] if len(cut) != len(items) else cut
             yield encode_ready(encoder, eeg.astype(np.float32)), np.array([subsets[i][0] for i in items])
 
-    def count(self, world: int = 1) -> int:
-        """Return how many batches each process draws in an epoch."""
-        mine = len(self.members) // world
-        return mine // self.batch + (mine % self.batch >= 2)
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Return how many rows each batch of an epoch has, in all processes together."""
+        whole, rest = divmod(len(self.members), self.batch)
+        return [self.batch] * whole + [rest] * (rest >= self.least)
+
+    def count(self) -> int:
+        """Return how many batches make an epoch."""
+        return len(self.sizes)

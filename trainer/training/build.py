@@ -4,23 +4,26 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.encoders import ENCODERS, BuildContext, config_for, encoder_named
 from core.model.backbone_file import load_backbone_into
 from core.model.build_context import context_of
-from core.model.checkpoint import EegEncoder, load_encoder
+from core.model.checkpoint import EegEncoder
 from core.model.heads import ONE_TOKEN, HeadConfig
 from core.model.spaces import find_space
-from core.model.spectrogram import SpectrogramConfig
+from core.model.spectrogram import SpectrogramConfig, fit_range
 from core.preprocessing.config import PreprocessingConfig
-from core.preprocessing.normaliser import Normaliser, fit_normaliser
-from core.preprocessing.session_normaliser import fit_sessions, session_names
+from core.preprocessing.normaliser import Normaliser, fit_normaliser, normalise
+from core.preprocessing.session_normaliser import by_sessions, fit_sessions, session_names
 from core.preprocessing.trials import Trials
 
 from ..config.data_options import DataOptions
 from ..config.model_options import EncoderOptions, TargetOptions
 from ..config.options import TrainOptions
 from ..targets.target import Target
+from .finetuned import check_shown, finetuned
+from .splits import subjects_of
 
 NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
 
@@ -79,13 +82,34 @@ def normaliser_of(trials: Trials, train: np.ndarray, config: PreprocessingConfig
     return fit_sessions(pooled, trials, {str(n): _some(train[names == n], seed) for n in np.unique(names)}, config)
 
 
-def spectrogram_of(options: EncoderOptions, config: PreprocessingConfig) -> SpectrogramConfig | None:
-    """Return the spectrogram that the options name, at the preprocessing's rate; None for none."""
-    if options.spectrogram == "none":
+def spectrogram_of(
+    options: TrainOptions, trials: Trials, train: np.ndarray, config: PreprocessingConfig, normaliser: Normaliser
+) -> SpectrogramConfig | None:
+    """Return the spectrogram that the options name, at the preprocessing's rate, None for none; its range is that of
+    the training windows as the encoder will be given them.
+
+    Raises ValueError where these are flat.
+    """
+    kind = options.encoder.spectrogram
+    if kind == "none":
         return None
-    if options.spectrogram == "braincoder":
+    if kind == "braincoder":
         return SpectrogramConfig(kind="braincoder")
-    return SpectrogramConfig(kind="stft", sfreq=config.sfreq)
+    in_volts = config.scaling == "none" and config.whitening == "none"
+    made = SpectrogramConfig(kind="stft", sfreq=config.sfreq, unit_v=1e-6 if in_volts else 1.0)
+    return fit_range(made, _shown(trials, train, config, normaliser, options))
+
+
+def _shown(
+    trials: Trials, train: np.ndarray, config: PreprocessingConfig, normaliser: Normaliser, options: TrainOptions
+) -> Tensor:
+    """Return normalised training windows (n, channels, times), single ones and, where training averages, means."""
+    train = _some(train, options.training.seed)
+    seen = by_sessions(trials, normaliser).select(train)
+    windows = [np.asarray(seen.eeg)]
+    if options.data.average != "none":
+        windows.append(seen.average_repeats().eeg)
+    return torch.as_tensor(normalise(np.concatenate(windows), config, normaliser), dtype=torch.float32)
 
 
 def backbone_config(options: EncoderOptions, context: BuildContext) -> object:
@@ -107,8 +131,7 @@ def training_context(
     trials: Trials, train: np.ndarray, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None = None
 ) -> BuildContext:
     """Return what an architecture is told of the training trials: windows, subjects (in sorted order) and classes."""
-    subjects = tuple(np.unique(trials.subject[train]).tolist())
-    return context_of(config, spectrogram, subjects, len(np.unique(trials.label[train])))
+    return context_of(config, spectrogram, subjects_of(trials, train), len(np.unique(trials.label[train])))
 
 
 def head_configs(
@@ -175,22 +198,17 @@ def build_for(
     """
     start, seed = options.stages.finetune, options.training.seed
     if start.file is not None:
-        encoder = load_encoder(start.file).requires_grad_(True)
-        _check_same_windows(encoder.preprocessing, stored)
-        for head in encoder.heads:
-            kind = head.config.kind
-            if kind in ONE_TOKEN and kind != options.targets.head:
-                raise ValueError(f"the encoder to fine-tune has a {kind!r} head; its targets need --head {kind}")
+        encoder = finetuned(stored, options, targets, lambda: class_prompts(trials))
         encoder.normaliser = normaliser_of(trials, train, encoder.preprocessing, options)
-        # Calibration belongs to the person it was fitted on.
-        encoder.confidence = {}
+        check_shown(encoder, _shown(trials, train, encoder.preprocessing, encoder.normaliser, options))
         return encoder
     config = preprocessing_of(stored, options.data)
-    spectrogram = spectrogram_of(options.encoder, config)
+    normaliser = normaliser_of(trials, train, config, options)
+    spectrogram = spectrogram_of(options, trials, train, config, normaliser)
     torch.manual_seed(seed)
     encoder = EegEncoder(
         config,
-        normaliser_of(trials, train, config, options),
+        normaliser,
         options.encoder.name,
         backbone_config(options.encoder, training_context(trials, train, config, spectrogram)),
         head_configs(options.targets, trials, targets, train),
@@ -205,14 +223,3 @@ def build_for(
         if head.config.concepts:
             head.gallery.copy_(head.comparable(values))
     return encoder
-
-
-def _check_same_windows(wanted: PreprocessingConfig, stored: PreprocessingConfig) -> None:
-    names = ("ch_names", "sfreq", "tmin", "tmax", "l_freq", "h_freq", "notch", "reference", "baseline")
-    for name in names:
-        if getattr(wanted, name) != getattr(stored, name):
-            raise ValueError(
-                f"the encoder to fine-tune was trained with {name} {getattr(wanted, name)}, "
-                f"the store has {getattr(stored, name)}; "
-                "prepare the store with the encoder's preprocessing"
-            )

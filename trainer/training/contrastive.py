@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -19,9 +18,10 @@ from core.model.checkpoint import EegEncoder
 from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
+from ..processes.together import new_accelerator
 from .class_batches import ClassBatches
 from .probes import features, probe_scores
-from .splits import trials_at_use
+from .splits import subject_numbers, subjects_of, trials_at_use
 from .stage_state import Progress, copied, decayed, learning_rate, load_state, save_state, write_history
 
 STATE = "contrastive.pt"
@@ -86,10 +86,10 @@ def train_contrastive(
     """
     check_contrastive(encoder)
     settings, stage = options.training, options.stages.contrastive
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = new_accelerator(settings.mixed_precision)
     device = accelerator.device
     encoder.to(device)
-    # Every process takes the same steps, so that a run on several machines has one backbone.
+    # Every process takes the same steps on the whole batch, so that all have one backbone, and the one of a single one.
     optimiser = torch.optim.AdamW(
         decayed(encoder.backbone, settings.weight_decay), lr=settings.lr, betas=settings.betas
     )
@@ -99,7 +99,9 @@ def train_contrastive(
     optimiser = parts_kept["optimiser"] = accelerator.prepare(optimiser)
     triplets = Triplets(stage.margin, stage.mining, stage.unit_features)
     classes = class_numbers(trials, parts["train"], stage.contrast)
-    batches = ClassBatches(trials, parts["train"], classes, options.data.average, settings.batch, settings.seed)
+    whole = settings.batch * accelerator.num_processes
+    batches = ClassBatches(trials, parts["train"], classes, options.data.average, whole, settings.seed)
+    subjects = subjects_of(trials, parts["train"])
     steps = batches.per_epoch * stage.epochs
     held_out = Validation.of(trials, parts, options)
     bar = tqdm(range(progress.epoch, stage.epochs), desc="contrastive", initial=progress.epoch,
@@ -108,12 +110,14 @@ def train_contrastive(
         torch.manual_seed((settings.seed * 1_000_003 + epoch) * 89)
         encoder.train()
         total = 0.0
-        for number, (eeg, label) in enumerate(batches.epoch(epoch, encoder)):
+        for number, ((items, _), (eeg, label)) in enumerate(
+            zip(batches.draw(epoch), batches.epoch(epoch, encoder), strict=True)
+        ):
             for group in optimiser.param_groups:
                 group["lr"] = settings.lr * learning_rate(epoch * batches.per_epoch + number, steps, settings)
-            eeg = eeg.to(device)
+            who = subject_numbers(trials, np.array([rows[0] for rows in items]), subjects, device)
             with accelerator.autocast():
-                found = encoder.tokens(eeg)
+                found = encoder.tokens(eeg.to(device), who)
             loss = triplets(found.flatten(1).float(), torch.from_numpy(label).to(device))
             accelerator.backward(loss)
             if settings.max_norm:

@@ -2,26 +2,27 @@
 saw.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from core.encoders import encoder_named
-from core.fitting.calibration import calibrate
-from core.fitting.closed_form import fit_backbone, fit_closed_form, needs_network, out_of_fold
+from core.fitting.closed_form import fit_backbone, fit_closed_form, needs_network
 from core.model.checkpoint import EegEncoder
-from core.model.prediction import encode_ready, predict
+from core.model.prediction import encode_ready
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
 
+from ..calibration.left_out import LeftOutTrials, evidence_of
 from ..config.flags import with_flags
 from ..config.options import TrainOptions
 from ..targets.target import Target
 from .build import build_for
-from .splits import trials_at_use, trials_in_training
+from .run_folder import tell
+from .splits import trials_at_use, trials_in_training, without_artefacts
 
 N_FOLDS = 5
 
@@ -34,13 +35,20 @@ def fit_encoder(
     options: TrainOptions,
     out: Path | None = None,
     after_epoch: Callable[[int, EegEncoder], None] | None = None,
+    calibrated: bool = True,
 ) -> EegEncoder:
     """Return an encoder fitted to `parts["train"]` and calibrated; the test split is never looked at.
 
-    stored: the store's preprocessing. out: the run's folder, needed for gradient descent. Raises ValueError for
-    options that do not fit together or trials that are too few.
+    stored: the store's preprocessing. out: the run's folder, needed for gradient descent. calibrated: whether
+    probabilities are asked for; where only the order of answers is, a closed form is done in half the time without.
+    Raises ValueError for options that do not fit together or trials that are too few.
     """
+    parts, rejected = without_artefacts(trials, parts, options.data)
+    if rejected:
+        tell(rejected)
     encoder = build_for(trials, parts["train"], stored, options, targets)
+    if calibrated:
+        encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
@@ -48,17 +56,15 @@ def fit_encoder(
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
     if closed_form and any(needs_network(head) for head in encoder.heads):
-        train = trials_in_training(trials, parts["train"], options.data)
+        train = _training(trials, parts["train"], options)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
         closed_form = False
     if closed_form:
-        train = trials_in_training(trials, parts["train"], options.data)
-        _closed_form(encoder, train, targets)
+        train = _training(trials, parts["train"], options)
+        strengths = _closed_form(encoder, train, targets)
         if not len(parts["val"]):
-            if options.data.test_average == "same":
-                _calibrate_by_folds(encoder, train, stored, targets, options)
-            else:
-                _calibrate_at_use(encoder, trials.select(parts["train"]), stored, targets, options)
+            if calibrated:
+                _calibrate_by_folds(encoder, trials.unread(parts["train"]), stored, targets, options, strengths)
             return encoder.eval()
     else:
         from .loop import train_loop
@@ -74,33 +80,75 @@ def fit_encoder(
             from .gan import train_gan
 
             train_gan(encoder, trials, parts, targets, options, out)
-    held_out = trials_at_use(trials, parts["val"], options.data)
-    if len(held_out):
-        label = torch.from_numpy(held_out.label)
-        calibrate(encoder, predict(encoder, held_out.eeg), label, _rows(targets, held_out))
+    if calibrated:
+        left_out = LeftOutTrials(targets)
+        left_out.add(encoder, trials, parts["val"], trials_at_use(trials, parts["val"], options.data))
+        left_out.calibrate(encoder)
     return encoder.eval()
 
 
-def _closed_form(encoder: EegEncoder, train: Trials, targets: dict[str, Target]) -> None:
-    """Fit an encoder's buffers and heads to averaged or single trials."""
+def recalibrate(
+    encoder: EegEncoder,
+    trials: Trials,
+    parts: dict[str, np.ndarray],
+    stored: PreprocessingConfig,
+    targets: dict[str, Target],
+    options: TrainOptions,
+) -> None:
+    """Make evidence and calibration of a fitted encoder anew, from the trials and the split it was fitted to; what its
+    network and its linear maps answer stays as it is.
+
+    Raises ValueError for an encoder that gradient descent fitted where no validation split is left.
+    """
+    encoder.evidence = evidence_of(trials, parts["train"], encoder)
+    trials = by_sessions(trials, encoder.normaliser)
+    if len(parts["val"]):
+        left_out = LeftOutTrials(targets)
+        left_out.add(encoder, trials, parts["val"], trials_at_use(trials, parts["val"], options.data))
+        left_out.calibrate(encoder)
+    elif encoder_named(encoder.architecture).fit is not None and not any(needs_network(h) for h in encoder.heads):
+        _calibrate_by_folds(encoder, trials.unread(parts["train"]), stored, targets, options, None)
+    else:
+        raise ValueError(f"{encoder.architecture!r} is calibrated on a validation split, and there is none")
+
+
+def _training(trials: Trials, rows: np.ndarray, options: TrainOptions) -> Trials:
+    """Return what a closed form is fitted to; windows that are not averaged stay on disk until they are normalised."""
+    return trials.unread(rows) if options.data.average == "none" else trials_in_training(trials, rows, options.data)
+
+
+def _closed_form(
+    encoder: EegEncoder, train: Trials, targets: dict[str, Target], strengths: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Fit an encoder's buffers and heads to averaged or single trials; return the ridges' strengths, chosen unless
+    given.
+    """
     groups = folds(train)
     values = {space: target.values[torch.from_numpy(target.rows(train))] for space, target in targets.items()}
     label = torch.from_numpy(train.label)
-    fit_closed_form(encoder, encode_ready(encoder, train.eeg), label, values, torch.from_numpy(groups))
+    eeg = encode_ready(encoder, train.eeg)
+    return fit_closed_form(encoder, eeg, label, values, torch.from_numpy(groups), strengths)
 
 
 def folds(trials: Trials) -> np.ndarray:
-    """Return which of at most a few folds each trial belongs to (n,): its run where there are several, else five
-    groups of pictures.
+    """Return which of at most five folds each trial belongs to (n,): its run where there are several, neighbouring
+    ones together where there are more, else five groups of pictures, else stretches of the run.
+
+    Each fold is a fit, so that a number that grows with the runs would make an evaluation by runs grow with their
+    square, and more with every level of choices inside one another.
     """
     _, runs = trials.select_columns(np.arange(len(trials))).groups("subject", "session", "run")
-    n_pictures = len(np.unique(trials.image_id))
-    if n_pictures <= 2 * len(trials.labels) and runs.max() + 1 > 1:
-        return runs
+    n_pictures, n_runs = len(np.unique(trials.image_id)), int(runs.max()) + 1
+    if n_pictures <= 2 * len(trials.labels) and n_runs > 1:
+        return runs * min(n_runs, N_FOLDS) // n_runs
     _, pictures = np.unique(trials.image_id, return_inverse=True)
     if n_pictures >= N_FOLDS:
         return pictures.reshape(-1) % N_FOLDS
-    return np.arange(len(trials)) % N_FOLDS
+    # Neighbours share slow drifts and may overlap; where each stretch shows every label, stretches are left out.
+    stretches = np.argsort(np.argsort(trials.onset, kind="stable"), kind="stable") * N_FOLDS // max(len(trials), 1)
+    n_labels = len(np.unique(trials.label))
+    whole = all(len(np.unique(trials.label[stretches == number])) == n_labels for number in range(N_FOLDS))
+    return stretches if whole and n_runs == 1 else np.arange(len(trials)) % N_FOLDS
 
 
 def _calibrate_by_folds(
@@ -109,49 +157,19 @@ def _calibrate_by_folds(
     stored: PreprocessingConfig,
     targets: dict[str, Target],
     options: TrainOptions,
+    strengths: Mapping[str, float] | None,
 ) -> None:
-    """Calibrate without a validation split: from predictions of fits that left each fold out.
+    """Calibrate without a validation split: from predictions of fits that left each fold out, with the ridges'
+    strengths of the whole training split (None: chosen anew), its trials averaged as they are at use.
 
     Sessions have been brought together before, by statistics of the whole training split.
     """
-    options = with_flags(options, normalise="pooled")
-
-    def outputs_without(left_out: torch.Tensor) -> dict[str, torch.Tensor]:
-        part = train.select(~left_out.numpy())
-        fold = build_for(part, np.arange(len(part)), stored, options, targets)
-        _closed_form(fold, part, targets)
-        return predict(fold, np.asarray(train.eeg[left_out.numpy()]))
-
-    found = out_of_fold(outputs_without, torch.from_numpy(folds(train)))
-    calibrate(encoder, found, torch.from_numpy(train.label), _rows(targets, train))
-
-
-def _calibrate_at_use(
-    encoder: EegEncoder,
-    train: Trials,
-    stored: PreprocessingConfig,
-    targets: dict[str, Target],
-    options: TrainOptions,
-) -> None:
-    """Calibrate as `_calibrate_by_folds`, each fold's single presentations averaged as they are at use, not as they are
-    in training.
-    """
     options, groups = with_flags(options, normalise="pooled"), folds(train)
-    outputs: dict[str, list[torch.Tensor]] = {space: [] for space in encoder.spaces}
-    labels, rows = [], {space: [] for space in targets}
-    for group in np.unique(groups):
-        part = trials_in_training(train, np.flatnonzero(groups != group), options.data)
-        held = trials_at_use(train, np.flatnonzero(groups == group), options.data)
+    left_out = LeftOutTrials(targets)
+    for number, group in enumerate(np.unique(groups)):
+        part = _training(train, np.flatnonzero(groups != group), options)
         fold = build_for(part, np.arange(len(part)), stored, options, targets)
-        _closed_form(fold, part, targets)
-        for space, output in predict(fold, held.eeg).items():
-            outputs[space].append(output)
-        labels.append(torch.from_numpy(held.label))
-        for space, target in targets.items():
-            rows[space].append(target.rows(held))
-    wanted = {space: (target.values, np.concatenate(rows[space])) for space, target in targets.items()}
-    calibrate(encoder, {space: torch.cat(of) for space, of in outputs.items()}, torch.cat(labels), wanted)
-
-
-def _rows(targets: dict[str, Target], trials: Trials) -> dict[str, tuple[torch.Tensor, np.ndarray]]:
-    return {space: (target.values, target.rows(trials)) for space, target in targets.items()}
+        _closed_form(fold, part, targets, strengths)
+        rows = np.flatnonzero(groups == group)
+        left_out.add(fold, train, rows, trials_at_use(train, rows, options.data), number)
+    left_out.calibrate(encoder)

@@ -25,17 +25,18 @@ def fitted_folds(
     protocol: str,
     out: Path | None = None,
     n_folds: int = 5,
+    calibrated: bool = True,
 ) -> Iterator[tuple[Fold, EegEncoder]]:
     """Yield each fold of a protocol with an encoder that was fitted, scaled and calibrated without its test trials.
 
-    out: a folder for each fold's training, needed for gradient descent. Raises ValueError for an unknown protocol or
-    where the trials lack what it needs.
+    out: a folder for each fold's training, needed for gradient descent. calibrated: see `fit_encoder`. Raises
+    ValueError for an unknown protocol or where the trials lack what it needs.
     """
     for fold in protocol_named(protocol).folds(trials, fold_options(options, n_folds)):
         if not len(fold.train):
             raise ValueError(f"{protocol} leaves no trials to train on in {fold.name!r}; lower --val-share")
         folder = None if out is None else out / fold.name
-        yield fold, fit_encoder(trials, fold.parts, stored, targets, options, folder)
+        yield fold, fit_encoder(trials, fold.parts, stored, targets, options, folder, calibrated=calibrated)
 
 
 def encoders_left_out(

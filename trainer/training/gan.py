@@ -5,7 +5,6 @@ weighted as in eq. 6. The paper gives no sizes, weights or rates; those here are
 """
 
 import copy
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,11 @@ from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
 from ..losses.picture import ssim_loss
+from ..processes.together import rank_and_world
 from ..targets.target import Target
 from .batches import Batches
-from .splits import trials_at_use
+from .run_folder import is_main_process
+from .splits import subject_numbers, subjects_of, trials_at_use
 from .stage_state import Progress, copied, load_state, save_state, write_history
 
 STATE = "gan.pt"
@@ -68,12 +69,16 @@ def train_gan(
     modules = {"head": head, "average": average, "discriminator": discriminator, **kept}
     if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, modules)
-    batches = Batches(trials, parts["train"], options.data.average, settings.batch, settings.seed)
+    whole = settings.batch * rank_and_world()[1]  # each process of several does the same
+    batches = Batches(trials, parts["train"], options.data.average, whole, settings.seed)
+    subjects = subjects_of(trials, parts["train"])
     rows = target.rows(trials)
     held_out = trials_at_use(trials, parts["val"], options.data)
     tokens = tokens_of(encoder, held_out.eeg).to(device)
     seen = target.values[torch.from_numpy(target.rows(held_out))].to(device)
-    before = mean_ssim(average, tokens, seen)
+    # A resumed stage has moved on from where it began, which its first row tells.
+    first = progress.history[0] if progress.history else {}
+    before = first["val_ssim_before"] if "val_ssim_before" in first else mean_ssim(average, tokens, seen)
     bar = tqdm(range(progress.epoch, stage.epochs), desc="against the discriminator", initial=progress.epoch,
                total=stage.epochs)  # fmt: skip
     for epoch in bar:
@@ -82,7 +87,7 @@ def train_gan(
         totals: dict[str, list[float]] = {}
         for number, (eeg, chosen) in enumerate(batches.epoch(settings.epochs + epoch, encoder)):
             with torch.no_grad():
-                features = encoder.tokens(eeg.to(device))
+                features = encoder.tokens(eeg.to(device), subject_numbers(trials, chosen, subjects, device))
             real = target.values[torch.from_numpy(rows[chosen])].to(device)
             losses = gan_step(head, discriminator, optimisers, features, real.view(-1, *target.shape), options)
             follow(average, head, epoch * batches.count() + number)
@@ -100,7 +105,7 @@ def train_gan(
             progress.best_weights = copied(average)
         bar.set_postfix({name: f"{row[name]:.3f}" for name in ("d_loss", "g_loss", "val_ssim") if name in row},
                         refresh=False)  # fmt: skip
-        if os.environ.get("RANK", "0") == "0":  # each process of several does the same
+        if is_main_process():
             save_state(out / STATE, modules, progress)
             write_history(out / "metrics.jsonl", progress.history, "gan")
     if progress.best_weights:

@@ -11,7 +11,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
@@ -25,6 +24,7 @@ from core.preprocessing.normaliser import Normaliser, normalise
 from core.preprocessing.trials import Trials
 
 from ..config.options import TrainOptions
+from ..processes.together import new_accelerator
 from .batches import Batches
 from .build import backbone_config, fit_training_normaliser, preprocessing_of, training_context
 from .stage_state import Progress, copied, decayed, learning_rate, load_state, save_state, write_history
@@ -114,7 +114,7 @@ def pretrain(
     """
     model = build_masked(trials, parts["train"], stored, options)
     settings, stage, out = options.training, options.stages.masked, options.outputs.out
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = new_accelerator(settings.mixed_precision)
     device = accelerator.device
     model.to(device)
     optimiser = torch.optim.AdamW(decayed(model, settings.weight_decay), lr=settings.lr, betas=settings.betas)
@@ -122,7 +122,9 @@ def pretrain(
     if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, kept)
     optimiser = kept["optimiser"] = accelerator.prepare(optimiser)
-    batches = Batches(trials, parts["train"], options.data.average, settings.batch, settings.seed)
+    batches = Batches(
+        trials, parts["train"], options.data.average, settings.batch * accelerator.num_processes, settings.seed
+    )
     per_epoch = batches.count()
     if not per_epoch:
         raise ValueError(f"{len(parts['train'])} training windows make no batch of at least two; gather more")
@@ -148,7 +150,7 @@ def pretrain(
         if not math.isfinite(total):
             raise ValueError(f"the masked loss is not a number at epoch {epoch}; lower --lr or look for broken windows")
         row = {"stage": "masked", "epoch": epoch, "train_loss": total / per_epoch}
-        row |= held_out_loss(model, trials, parts["val"], options)
+        row |= held_out_loss(model, trials, parts["val"], options, batches.batch)
         progress.epoch = epoch + 1
         progress.history.append(row)
         if row.get("val_loss", -math.inf) < progress.best:
@@ -170,17 +172,18 @@ def pretrain(
 
 
 @torch.no_grad()
-def held_out_loss(model: MaskedModel, trials: Trials, rows: np.ndarray, options: TrainOptions) -> dict[str, float]:
+def held_out_loss(
+    model: MaskedModel, trials: Trials, rows: np.ndarray, options: TrainOptions, batch: int
+) -> dict[str, float]:
     """Return `val_loss` over rows (n,) with the same patches hidden every time, beside that of predicting zero."""
     if not len(rows):
         return {}
     model.eval()
     device = model.placeholder.device
-    settings = options.training
-    draw = torch.Generator().manual_seed(settings.seed)
+    draw = torch.Generator().manual_seed(options.training.seed)
     losses = np.zeros(2)
-    for start in range(0, len(rows), settings.batch):
-        cut = np.asarray(trials.eeg[rows[start : start + settings.batch]])
+    for start in range(0, len(rows), batch):
+        cut = np.asarray(trials.eeg[rows[start : start + batch]])
         eeg = torch.as_tensor(normalise(cut, model.preprocessing, model.normaliser), dtype=torch.float32)
         pair = masked_loss(model, eeg.to(device), options.stages.masked.mask_ratio, draw)
         losses += len(cut) * np.array([loss.item() for loss in pair])

@@ -1,12 +1,14 @@
 """A run's folder: its options, its card, and whether it may be written to."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
-from core.files import sha256_of
+from core.files import held, sha256_of
 from core.preprocessing.trials import Trials
 
 from ..config.flags import flag_values, with_flags
@@ -18,8 +20,14 @@ STATES = ("state.pt", "contrastive.pt", "masked.pt", "gan.pt")  # what an interr
 
 
 def is_main_process() -> bool:
-    """Tell whether this is the only process, or the first one of `accelerate launch`."""
+    """Tell whether this is the only process, or the first one of those that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def tell(text: str) -> None:
+    """Print a line once, however many processes train."""
+    if is_main_process():
+        print(text, flush=True)
 
 
 def card_of(store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], options: TrainOptions, split: str) -> dict:
@@ -43,8 +51,24 @@ def card_of(store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], opt
     }
 
 
+@contextmanager
+def run_folder(options: TrainOptions) -> Iterator[None]:
+    """Hold --out for one training and write its options.json; of several processes the first one does.
+
+    Raises ValueError where another training is in it, where it holds another run, or --resume has nothing to resume.
+    """
+    if not is_main_process():
+        yield
+        return
+    check_run_folder(options)
+    with held(options.outputs.out):
+        check_run_folder(options)
+        write_options(with_flags(options, resume=False), options.outputs.out / FILE)
+        yield
+
+
 def check_run_folder(options: TrainOptions) -> None:
-    """Raise ValueError where --out holds another run, or --resume has nothing to resume; else write options.json."""
+    """Raise ValueError where --out holds another run, or --resume has nothing to resume."""
     out = options.outputs.out
     if options.outputs.resume:
         if not (out / FILE).is_file():
@@ -54,7 +78,6 @@ def check_run_folder(options: TrainOptions) -> None:
             raise ValueError(f"--resume: the run at {out} was started with other values of {', '.join(changed)}")
     elif any((out / name).is_file() for name in (*STATES, "encoder.safetensors", "backbone.safetensors")):
         raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
-    write_options(with_flags(options, resume=False), out / FILE)
 
 
 def load_options(folder: Path) -> TrainOptions:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.files import write_atomically
+from core.files import text_lines, write_atomically
 
 from ..config.training_options import TrainingOptions
 
@@ -20,6 +20,7 @@ class Progress:
     """Where a stage stands; everything a resumed one needs beside its parts' own states.
 
     best: the lowest validation figure so far, of `best_epoch`, whose weights are `best_weights` (none yet: empty).
+    part: rows of a batch at a time, 0 for all of them, -1 where that is not yet chosen; another one rounds otherwise.
     """
 
     epoch: int = 0
@@ -27,6 +28,7 @@ class Progress:
     best_epoch: int = -1
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
+    part: int = -1
 
 
 def decayed(module: nn.Module, weight_decay: float) -> list[dict]:
@@ -57,7 +59,7 @@ def load_state(path: Path, parts: Mapping[str, Any]) -> Progress:
         raise ValueError(
             f"{path} does not belong to these options: resume with the run's own, or choose another --out"
         ) from error
-    return Progress(**state["progress"])
+    return Progress(**{"part": 0, **state["progress"]})  # earlier versions had none
 
 
 def copied(module: nn.Module) -> dict:
@@ -80,7 +82,7 @@ def write_history(path: Path, history: list[dict], stage: str = "") -> None:
 
     stage: what the rows have under "stage"; the loop that trains the heads has none.
     """
-    written = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    written = text_lines(path.read_text(encoding="utf-8")) if path.is_file() else []
     others = [line for line in written if json.loads(line).get("stage", "") != stage]
     with write_atomically(path) as beside:
         beside.write_text("".join(line + "\n" for line in [*others, *(json.dumps(row) for row in history)]))

@@ -13,10 +13,9 @@ from .card import ImageEncoder
 def prepare_for(card: ImageEncoder, size: int) -> Callable[[np.ndarray], Tensor]:
     """Return what makes of a picture, uint8 (H, W, 3), the pixels (3, size, size) that the card's model sees."""
     from PIL import Image
-    from transformers import CLIPImageProcessorPil
 
     shortest = round(size / card.crop_share)
-    processor: Any = CLIPImageProcessorPil(
+    processor = clip_processor()(
         size={"shortest_edge": shortest} if card.resize == "crop" else {"height": size, "width": size},
         crop_size={"height": size, "width": size},
         resample=Image.Resampling[card.interpolation.upper()],
@@ -28,6 +27,13 @@ def prepare_for(card: ImageEncoder, size: int) -> Callable[[np.ndarray], Tensor]
         return processor(picture, return_tensors="pt").pixel_values[0]
 
     return prepare
+
+
+def clip_processor() -> Any:
+    """Return transformers' class that prepares pictures for CLIP with Pillow, which was renamed in version 5."""
+    import transformers
+
+    return getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
 
 
 def pooled(card: ImageEncoder, blocks: Sequence[Tensor], n_before: int, norm: Callable[[Tensor], Tensor]) -> Tensor:
