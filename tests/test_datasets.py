@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,21 +138,63 @@ def test_markers_become_houses_and_faces(tmp_path):
     assert rows[0]["onset"] == pytest.approx(80 / 256)
 
 
-def test_one_person_needs_no_option_and_several_take_the_first(tmp_path):
-    for name in ("subject2_session1_a.csv", "subject2_session1_b.csv.gz"):
-        (tmp_path / name).write_bytes(b"")
-    assert n170.runs_of(tmp_path, None)[0] == "2"
-    (tmp_path / "subject1_session1_a.csv").write_bytes(b"")
-    assert n170.runs_of(tmp_path, None)[0] == "1"
-    assert len(n170.runs_of(tmp_path, 2)[1]) == 2
-    with pytest.raises(ValueError, match=r"subjects \[1, 2\]"):
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_one_person_needs_no_option_and_several_are_asked_for(tmp_path):
+    touch(tmp_path, "subject2_session1_a.csv", "subject2_session1_b.csv.gz")
+    assert [run.subject for run in n170.runs_of(tmp_path, None)] == [2, 2]
+    touch(tmp_path, "subject1_session1_a.csv")
+    with pytest.raises(ValueError, match=r"several people: subject 1 \(session 1: 1 run\); subject 2 .*--subject 1"):
+        n170.runs_of(tmp_path, None)
+    assert len(n170.runs_of(tmp_path, 2)) == 2
+    assert len(n170.runs_of(tmp_path, "all")) == 3
+    with pytest.raises(ValueError, match=r"no recording of subject 7; it has subject 1 \("):
         n170.runs_of(tmp_path, 7)
 
 
+LAYOUTS = {
+    "as published first": ("data/visual/N170/subject{}/session{}/data_2017-09-13.csv", "data/visual/P300"),
+    "as published later": ("visual-N170/eegnb_examples/muse2016/subject{:04}/session{:03}/recording_2018.csv", "other"),
+    "in one folder": ("subject{}_session{}_data_2017.csv.gz", None),
+    "a name in both": ("subject{}/session{}/subject{}_session{}_recording.csv.csv", None),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_public_repositorys_folders_say_whose_a_run_is(tmp_path, layout):
+    form, other = LAYOUTS[layout]
+    shown = [(1, 1), (1, 2), (11, 1)]
+    touch(tmp_path, *(form.format(*pair, *pair) for pair in shown))
+    if other:
+        touch(tmp_path, f"{other}/subject1/session1/data_2017-09-13.csv")
+    runs = n170.runs_of(tmp_path, "all")
+    assert [(run.subject, run.session) for run in runs] == [(1, "1"), (1, "2"), (11, "1")]
+    assert len({run.name for run in runs}) == 3
+    assert n170.told(tmp_path, n170.N170Options(subject=1)) == (
+        "found subject 1 (session 1: 1 run, session 2: 1 run); subject 11 (session 1: 1 run); "
+        "taken: subject 1 (session 1: 1 run, session 2: 1 run)"
+    )
+    assert len({session.key for session in n170.sessions(tmp_path, n170.N170Options(subject=1))}) == 2
+    one = next(iter(tmp_path.rglob("subject1"))) if "published first" in layout else tmp_path
+    assert {run.subject for run in n170.runs_of(one, 1)} == {1}
+
+
+def test_a_session_may_be_called_otherwise(tmp_path):
+    touch(tmp_path, "subject2/test/data_a.csv", "subject2/session1/data_a.csv", "subject2_test_data_b.csv")
+    runs = n170.runs_of(tmp_path, None)
+    assert [(run.session, run.name) for run in runs] == [
+        ("1", "subject2_session1_data_a"), ("test", "subject2_test_data_a"), ("test", "subject2_test_data_b"),
+    ]  # fmt: skip
+
+
 def test_a_folder_without_subject_names_is_one_person(tmp_path):
-    for name in ("a.csv", "b.csv"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in n170.runs_of(tmp_path, None)[1]] == ["a.csv", "b.csv"]
+    touch(tmp_path, "a.csv", "b.csv")
+    assert [run.path.name for run in n170.runs_of(tmp_path, None)] == ["a.csv", "b.csv"]
 
 
 def test_a_run_packed_and_unpacked_counts_once(tmp_path):
@@ -174,13 +217,13 @@ def test_the_control_window_ends_where_the_picture_appears():
 
 
 def test_subject_one_has_six_runs_of_both_classes(shared_data):
-    sessions = n170.sessions(shared_data / "n170_muse", n170.N170Options())
+    sessions = n170.sessions(shared_data / "n170_muse", n170.N170Options(subject=1))
     assert len(sessions) == 6
     recording, rows = sessions[0].load()
     assert recording.sfreq == 256
     counts = Counter(row["label"] for row in rows)
     assert min(counts["house"], counts["face"]) > 80
-    stored = n170.provenance(shared_data / "n170_muse", n170.N170Options())
+    stored = n170.provenance(shared_data / "n170_muse", n170.N170Options(subject=1))
     assert "BSD" in stored["licence"]
     assert "Barachant" in stored["credit"]
 

@@ -253,3 +253,32 @@ def test_events_are_what_the_report_counts_where_there_is_no_table(tmp_path):
     save_recording(one, tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="has no events"):
         sessions(tmp_path, RecordingsOptions())[0].load()
+
+
+def test_a_store_of_another_source_or_other_options_says_what_differs(tmp_path):
+    one, two = write_runs(tmp_path / "one", n_runs=2), write_runs(tmp_path / "two", n_runs=1)
+    prepare("recordings", one, tmp_path / "store", RecordingsOptions(), progress=False)
+    with pytest.raises(ValueError, match=r"holds recordings that .*two does not have \(run2.safetensors\)"):
+        prepare("recordings", two, tmp_path / "store", RecordingsOptions(), progress=False)
+    with pytest.raises(ValueError, match=r"other preprocessing \(tmax: 0.8 there, 0.7 now\)"):
+        prepare("recordings", one, tmp_path / "store", RecordingsOptions(tmax=0.7), progress=False)
+    with pytest.raises(ValueError, match=r"\(options: reject_uv None there, 90.0 now\)|\(reject_uv: None there"):
+        prepare("recordings", one, tmp_path / "store", RecordingsOptions(reject_uv=90.0), progress=False)
+    one.rename(tmp_path / "moved")
+    assert len(prepare("recordings", tmp_path / "moved", tmp_path / "store", RecordingsOptions(), progress=False)) == 80
+
+
+def test_a_recording_without_the_chosen_events_is_left_out_named_and_counted(tmp_path):
+    source = write_runs(tmp_path / "mine", n_runs=2)
+    save_recording(recording(["rest"] * 4), source / "eyes closed.safetensors")
+    motion = "Timestamp,MOT.Q0,MOT.AccX,MOT.AccY\n" + "".join(f"{1.5e9 + i / 64:.3f},0.1,0.2,0.3\n" for i in range(200))
+    (source / "walk.mc.csv").write_text(
+        f"title:walk, start timestamp:1, headset type:EPOCX, headset serial:1, sampling rate:mot_64\n{motion}"
+    )
+    store = prepare("recordings", source, tmp_path / "store", RecordingsOptions(events=("a", "b")), progress=False)
+    assert sorted(store.info["sessions"]) == ["run1.safetensors", "run2.safetensors"]
+    told = summary(store)
+    assert "recordings  2, 2 left out" in told
+    assert "left out    walk.mc.csv: only motion" in told
+    assert "left out    eyes_closed.safetensors:" in told
+    assert "rest x 4" in told

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.files import held
+from core.formats.contract.signals import NoEeg
 from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
 from trainer.store.dataset import Session
-from trainer.store.store import open_store, write_store
+from trainer.store.store import LOCK, open_store, write_store
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("TP9", "AF7", "AF8", "TP10")
@@ -181,8 +184,9 @@ def test_appending_keeps_what_is_not_asked_for_again(tmp_path):
 def test_two_processes_write_the_same_store(tmp_path):
     one, two = make(tmp_path / "one"), make(tmp_path / "two", jobs=2)
     assert np.array_equal(np.asarray(one.trials().eeg), np.asarray(two.trials().eeg))
-    assert (tmp_path / "one" / "index.jsonl").read_bytes() == (tmp_path / "two" / "index.jsonl").read_bytes()
-    assert (tmp_path / "one" / "store.json").read_bytes() == (tmp_path / "two" / "store.json").read_bytes()
+    names = sorted(path.relative_to(one.folder) for path in one.folder.rglob("*") if path.is_file())
+    assert len(names) > 5
+    assert all((one.folder / name).read_bytes() == (two.folder / name).read_bytes() for name in names)
 
 
 KILLED = """
@@ -213,7 +217,9 @@ def test_a_kill_leaves_a_valid_store_that_goes_on(tmp_path):
         while not (folder / "store.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
-    half = open_store(folder)
+    with pytest.raises(ValueError, match=r"store is not finished: [12] of 3 recordings are in it.*prepare\.py"):
+        open_store(folder)
+    half = open_store(folder, unfinished=True)
     assert 4 <= len(half) <= 8
     assert np.isfinite(np.asarray(half.trials().eeg)).all()
     calls = []
@@ -222,6 +228,86 @@ def test_a_kill_leaves_a_valid_store_that_goes_on(tmp_path):
     make(tmp_path / "whole")
     for name in ("store.json", "index.jsonl"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, {root!r})
+from tests.test_store import PROVENANCE, CONFIG, of_rising_size
+from trainer import console
+from trainer.store.store import write_store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+console.run(lambda: write_store({folder!r}, of_rising_size(), CONFIG, provenance=PROVENANCE, progress=False))
+"""
+
+
+def of_rising_size(calls=None):
+    return [Session(f"run-{i}", partial(load, i, n, calls)) for i, n in enumerate((5, 6, 300))]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not bound the size of files")
+def test_a_full_disk_is_one_sentence_and_what_was_finished_is_gone_on_with(tmp_path):
+    """A bound on the size of files stands for the full disk; the third recording is over it."""
+    folder = tmp_path / "store"
+    script = FULL.format(root=str(ROOT), folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"error: .*run-2\.safetensors cannot be written: .+\. 2 of 3 recordings are in .*store: make room and run the "
+        r"same command again, which goes on from there",
+        line,
+    )
+    with pytest.raises(ValueError, match="not finished: "):
+        open_store(folder)
+    assert [path.name for path in (folder / "shards").iterdir() if path.suffix != ".safetensors"] == []
+    calls = []
+    store = write_store(folder, of_rising_size(calls), CONFIG, provenance=PROVENANCE, progress=False)
+    assert calls == [2]
+    assert len(store) == 4 + 5 + 299
+
+
+def no_eeg():
+    raise NoEeg("walk.csv: only motion")
+
+
+def test_what_holds_no_eeg_is_left_out_and_named(tmp_path):
+    resting = Session("resting", lambda: (load(5)[0], []))
+    short = Session("short", lambda: (replace(load(6)[0], data=np.zeros((4, 20), np.float32)), load(6)[1]))
+    other = Session("other", lambda: (replace(load(7)[0], ch_names=("A", "B", "C", "D")), load(7)[1]))
+    found = [*sessions(2), Session("walk", no_eeg), short, other, resting]
+    store = write_store(tmp_path / "store", found, CONFIG, provenance=PROVENANCE, progress=False)
+    assert len(store.trials()) == 8
+    assert store.info["failed"]["walk"] == "walk.csv: only motion"
+    assert store.info["failed"]["short"].startswith("a window of 0.5 s (0 to 0.5 s) is longer than the recording")
+    assert "TP9" in store.info["failed"]["other"]
+    assert store.info["finished"]
+    again = [Session("walk", no_eeg), Session("walk-2", no_eeg)]
+    with pytest.raises(ValueError, match=r"no trial is left of 2 recordings: walk.csv: only motion$"):
+        write_store(tmp_path / "none", again, CONFIG, provenance=PROVENANCE, progress=False)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_of_the_same_name_and_size_is_another_recording(tmp_path):
+    for folder, byte in (("one", b"x"), ("two", b"y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "raw.bin").write_bytes(byte * 100)
+    made = [
+        [Session("raw.bin", partial(load, 0), identity={"bytes": 100}, sources=(tmp_path / one / "raw.bin",))]
+        for one in ("one", "two")
+    ]
+    write_store(tmp_path / "store", made[0], CONFIG, provenance=PROVENANCE, progress=False)
+    with pytest.raises(ValueError, match=r"holds recording 'raw.bin' made from a file of other content than .*two"):
+        write_store(tmp_path / "store", made[1], CONFIG, provenance=PROVENANCE, progress=False)
+
+
+def test_a_store_that_another_process_writes_is_left_alone(tmp_path):
+    make(tmp_path / "store", 1)
+    with held(tmp_path / "store", LOCK), pytest.raises(ValueError, match=r"store is in use: another process"):
+        make(tmp_path / "store", 2)
+    assert len(make(tmp_path / "store", 2).info["sessions"]) == 2
+    assert not any(path.name.startswith(".") for path in (tmp_path / "store").iterdir())
 
 
 def test_another_preprocessing_is_an_error(tmp_path):

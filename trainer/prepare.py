@@ -19,9 +19,12 @@ if __name__ == "__main__":
 
 from trainer import console
 from trainer.datasets import DATASETS
+from trainer.evaluation.leaks.store_checks import print_checks, store_checks
 from trainer.store.dataset import Dataset
-from trainer.store.store import TrialStore, write_store
+from trainer.store.finished import check_all_are_here
+from trainer.store.store import STORE, TrialStore, open_store, write_store
 
+MOST_PEOPLE = 12
 SUMMARY = "Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read."
 
 
@@ -38,7 +41,8 @@ class StoreOptions:
     resume: bool = True
     """go on with a store that is there already; with --no-resume that is an error"""
     skip_bad: bool = False
-    """leave out recordings that cannot be read, and list them, instead of stopping"""
+    """go on without recordings that cannot be read, too, and list them (those without EEG, or without what is to be
+    cut, are always left out and listed)"""
     quality: bool = True
     """of a person's own recordings: measure and print their quality, and keep it in the store as quality.json"""
 
@@ -65,6 +69,9 @@ def prepare(
     if dataset.needs_source and source is None:
         raise ValueError(f"data set {name!r} needs --source FOLDER: {dataset.description}")
     sessions = dataset.sessions(source, options)
+    if source is not None and (Path(out) / STORE).is_file():
+        recorded = open_store(out, unfinished=True).info["sessions"]
+        check_all_are_here(Path(out), list(recorded), sessions, source)
     config = dataset.preprocessing(source, options)
     provenance = dataset.provenance(source, options)
     return write_store(
@@ -110,22 +117,43 @@ def summary(store: TrialStore) -> str:
     config = store.config
     rejected = store.rejected()
     counts = info["label_counts"]
+    people = who(store)
     lines = [
         f"{store.folder}: {info['provenance'].get('dataset', '')}"
         + (f" ({credit})" if (credit := info["provenance"].get("credit")) else ""),
-        f"  recordings  {len(info['sessions'])}",
+        f"  recordings  {len(info['sessions'])}" + (f", {len(info['failed'])} left out" if info["failed"] else ""),
+        *([f"  people      {people}"] if people else []),
         f"  trials      {len(store)} kept, {sum(rejected.values())} rejected",
         *(f"              {n} x {reason}" for reason, n in rejected.most_common(8)),
         f"  window      {config.tmin:g} to {config.tmax:g} s, {config.n_times} samples at {config.sfreq:g} Hz",
         f"  channels    {len(config.ch_names)}: {' '.join(config.ch_names)}",
     ]
-    if len(counts) <= 12:
+    if len(counts) == 1:
+        lines.append(f"  labels      {next(iter(counts))} only: one label, so there is nothing to tell apart")
+    elif len(counts) <= 12:
         lines.append("  labels      " + ", ".join(f"{label} {n}" for label, n in counts.items()))
     else:
         values = sorted(counts.values())
         lines.append(f"  labels      {len(counts)}, each {values[0]} to {values[-1]} times")
-    lines += [f"  not read    {key}: {why}" for key, why in info["failed"].items()]
+    lines += [f"  left out    {key}: {why}" for key, why in info["failed"].items()]
     return "\n".join(lines)
+
+
+def who(store: TrialStore) -> str:
+    """Return a store's people with their sessions and runs, in words; "" where no trial says whose it is."""
+    trials = store.trials()
+    rows = sorted(set(zip(trials.subject.tolist(), trials.session.tolist(), trials.run.tolist(), strict=True)))
+    people: dict[str, list[tuple[str, str]]] = {}
+    for subject, session, run in rows:
+        people.setdefault(subject, []).append((session, run))
+    if set(people) <= {""}:
+        return ""
+    told = []
+    for subject, of in list(people.items())[:MOST_PEOPLE]:
+        sessions = len({session for session, _ in of if session})
+        counted = [f"{sessions} session{'s' * (sessions != 1)}"] if sessions else []
+        told.append(f"{subject or 'of no name'} ({', '.join([*counted, f'{len(of)} run' + 's' * (len(of) != 1)])})")
+    return "; ".join(told) + (f" and {len(people) - MOST_PEOPLE} more" if len(people) > MOST_PEOPLE else "")
 
 
 def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
@@ -147,11 +175,18 @@ def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
 def main() -> None:
     """Prepare what the command line asks for and print the summary."""
     name, store, options = parse(sys.argv[1:])
+    told = dataset_named(name).told
     made = prepare(
         name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad
     )
-    if store.quality and (told := quality(name, store.source, made, options, store.jobs)):
-        print(f"{told}\n")
+    # what the leak checks found is the first line that a user reads
+    report = quality(name, store.source, made, options, store.jobs) if store.quality else None
+    if report:
+        print(f"{report}\n")
+    else:
+        print_checks(store_checks(made))
+    if told is not None:
+        print(told(store.source, options))
     print(summary(made))
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ..formats.contract.signals import Head, Reader, ReadOptions
+from ..formats.contract.signals import Head, NoEeg, Reader, ReadOptions
 from .detect import GZIP, HEAD_BYTES, by_suffix, recognised_by
 
 # packed EEG is a half to a twentieth of its size; what grows far beyond that is an attack or no recording
@@ -68,7 +68,7 @@ def unpacked(path: Path, options: ReadOptions, readers: Mapping[str, Reader]) ->
             said = as_given(str(error), inner, Path(shown))
             if said == str(error):
                 raise
-            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+            kind = next((kind for kind in (FileNotFoundError, NoEeg) if isinstance(error, kind)), ValueError)
             raise kind(said) from error
 
 

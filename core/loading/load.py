@@ -28,6 +28,7 @@ from .judgement.channels import in_volts, only_eeg, rows_of
 from .judgement.dc_offsets import take_offsets
 from .judgement.electrode_positions import in_metres
 from .judgement.events import events_of
+from .judgement.flat_stretches import flat_notes
 from .judgement.gaps_and_amplitudes import judge_amplitudes, mend_gaps
 from .judgement.rate import settle_rate
 from .readers import READERS
@@ -133,6 +134,7 @@ def judged(path: Path, signals: Signals, options: ReadOptions, source: dict[str,
         signals.notes.append(f"the file names no unit; its amplitudes are those of EEG in {unit}")
     before = signals.ch_names
     signals = one_spelling(signals)
+    signals.notes += flat_notes(signals.data, signals.sfreq, signals.ch_names)
     spelled = dict(zip(before, signals.ch_names, strict=True))
     if nowhere := placeless(signals):
         signals.notes.append(nowhere)
@@ -177,6 +179,9 @@ def _as_saved(path: Path, signals: Signals, options: ReadOptions, source: dict[s
         told["notes"] = [*saved.get("notes", []), *signals.notes]
         told["montage"] = montage or "names by the map of channels"
     judge_amplitudes(path, signals, "V", "declared V", sure=True)
+    notes = told.get("notes", saved.get("notes", []))
+    if flat := [note for note in flat_notes(signals.data, signals.sfreq, signals.ch_names) if note not in notes]:
+        told["notes"] = [*notes, *flat]
     return _recording(signals, {**saved, **source, **told, "sfreq": signals.sfreq})
 
 

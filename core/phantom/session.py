@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import PHANTOM as WORLD
+from ..files import text_lines
 from ..preprocessing.selection import Selection
 from ..recording import Recording
 from .scenes import COLOURS, PLACES, SHAPES, SIZES, Scene, all_scenes, draw, split_scenes
@@ -43,7 +44,7 @@ def scenes_from_captions(text: str) -> list[Scene]:
     """
     known = {scene.id.replace("-", " "): scene for scene in all_scenes()}
     found: list[Scene] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text_lines(text), 1):
         words = line.lower().replace("-", " ").replace(",", " ").strip(" .\t").split()
         if not words:
             continue

@@ -16,6 +16,7 @@ from .continuous import prepare_continuous
 from .windows import cut_windows, event_at, events_labelled, mean_window, window_starts
 
 MAX_WINDOWS = 100_000
+BEFORE_S = 0.1  # seconds before an event that encoders for answers to pictures look at
 _PREPARED: WeakKeyDictionary[Recording, tuple[PreprocessingConfig, Recording]] = WeakKeyDictionary()
 
 
@@ -25,7 +26,7 @@ class Selection:
 
     groups: onsets in seconds; the windows of one group are averaged into one. labels: what each group is, for people.
     tmin, tmax: seconds about an onset, for plots and band power; an encoder has its own. `len()` is the number of
-    groups, so of windows that come out.
+    groups, so of windows that come out. note: what was left out of it, in words.
     """
 
     recording: Recording
@@ -33,6 +34,7 @@ class Selection:
     labels: tuple[str, ...]
     tmin: float = 0.0
     tmax: float = 1.0
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not self.groups or not all(self.groups) or len(self.groups) != len(self.labels):
@@ -203,7 +205,33 @@ def that_fit(selection: Selection, config: PreprocessingConfig) -> Selection:
             f"no window is left of {len(selection)}: {'; '.join(sorted(set(map(str, reasons)))[:4])} (the window is "
             f"{config.tmin:g} to {config.tmax:g} s, the recording lasts {selection.recording.duration:.3g} s)"
         )
-    return selection if len(kept) == len(selection) else selection.only(*kept.tolist())
+    found = selection if len(kept) == len(selection) else selection.only(*kept.tolist())
+    if not (lost := [str(reason) for reason in reasons if reason is not None]):
+        return found
+    span = f"{config.tmin:g} to {config.tmax:g} s about each is needed"
+    note = f"{len(lost)} of {len(onsets)} moments left out: {'; '.join(sorted(set(lost)))} ({span})"
+    return replace(found, note="; ".join(filter(None, (selection.note, note))))
+
+
+def inside(selection: Selection) -> Selection:
+    """Return the selection without moments so near to an end of the recording, or to a gap, that no window fits.
+
+    A window is that of the selection, from at least 0.1 s before the moment, as encoders have it. Of a group, one
+    moment is enough. The note says how many were left out; where none would be left, all stay.
+    """
+    recording = selection.recording
+    widest = PreprocessingConfig(
+        recording.ch_names, recording.sfreq, min(selection.tmin, -BEFORE_S), max(selection.tmax, 0.0)
+    )
+    onsets, group_of = _moments(selection)
+    _, reasons = window_starts(recording, onsets, widest)
+    kept = np.unique(group_of[np.array([reason is None for reason in reasons])])
+    if not len(kept):
+        return selection  # where not one fits, the encoder's own window may
+    found = selection if len(kept) == len(selection) else selection.only(*kept.tolist())
+    lost = sum(reason is not None for reason in reasons)
+    note = f"{lost} of {len(onsets)} moments left out: too near to an end of the recording or to a gap in it"
+    return replace(found, note=note) if lost else found
 
 
 def prepared(recording: Recording, config: PreprocessingConfig) -> Recording:

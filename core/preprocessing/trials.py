@@ -47,6 +47,11 @@ class Trials:
         taken = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "labels"}
         return replace(self, **taken)
 
+    def unread(self, chosen: np.ndarray) -> "Trials":
+        """Return the trials where `chosen` says so; windows that lie on disk stay there until they are indexed."""
+        subset = getattr(self.eeg, "subset", None)
+        return self.select(chosen) if subset is None else replace(self.select_columns(chosen), eeg=subset(chosen))
+
     def select_columns(self, chosen: np.ndarray) -> "Trials":
         """Return the chosen trials without reading their eeg: it becomes an empty array (n, 0, 0)."""
         return replace(self, eeg=np.empty((len(self), 0, 0), dtype=np.float32)).select(chosen)

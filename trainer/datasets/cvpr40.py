@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from core.files import text_lines
 from core.montage import MONTAGES
 from core.preprocessing.config import PreprocessingConfig
 from core.recording import Event, Recording
@@ -201,7 +202,7 @@ def class_words(options: Cvpr40Options) -> dict[str, str]:
         return words
     if not options.class_names.is_file():
         raise FileNotFoundError(f"no file {options.class_names}; --class-names takes lines of `SYNSET NAME`")
-    for number, line in enumerate(options.class_names.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text_lines(options.class_names.read_text(encoding="utf-8")), 1):
         if line.strip():
             synset, _, name = line.strip().partition(" ")
             if not name.strip():

@@ -15,7 +15,7 @@ from core.preprocessing.config import PreprocessingConfig
 from core.recording import Event, Recording
 from trainer.config.reading_options import ReadingOptions, read_file
 
-from ..store.dataset import Dataset, Session, file_identity
+from ..store.dataset import Dataset, NothingToCut, Session, file_identity
 from .presentation_table import ShownTable, presentations, read_shown_table, rows_by_recording, table_beside
 from .recording_folder import find_recordings, person_and_session
 
@@ -116,7 +116,7 @@ def load_presentations(
 ) -> tuple[Recording, list[dict]]:
     """Read one file and return it with its presentations: the rows of the table, else its events.
 
-    Raises ValueError listing the labels there are where none matches.
+    Raises NothingToCut listing the labels there are where none matches.
     """
     subject, session = person_and_session(below)
     who = {"subject": subject, "session": session, "run": below, "block": below}
@@ -133,7 +133,9 @@ def load_presentations(
         return recording, [{**who, **row} for row in presentations(table, rows, recording, recording.events)]
     recording, events = _with_chosen_events(path, options)
     if not events:
-        raise ValueError(f"{path} has no events (choose a source with --events, or say what was shown with --table)")
+        raise NothingToCut(
+            f"{path}: it has no events (choose a source with --events, or say what was shown with --table)"
+        )
     return recording, [{"label": event.label, "onset": event.onset, **who} for event in events]
 
 
@@ -172,21 +174,23 @@ def provenance(source: Path | None, options: RecordingsOptions) -> dict[str, Any
 def _with_chosen_events(path: Path, options: RecordingsOptions) -> tuple[Recording, tuple[Event, ...]]:
     """Read a file with its chosen events; an item that means nothing in this file is one for the folder's others.
 
-    Raises the reader's own ValueError where no item means anything here.
+    Raises NothingToCut with the reader's own words where no item means anything here.
     """
     try:
         recording = read_file(path, options)
-    except ValueError:
-        meant = [item for item in options.events if len(options.events) > 1 and _reads(path, options, item)]
-        if not meant:
+    except ValueError as error:
+        if not options.events or not _reads(path, options, ()):
             raise
+        meant = [item for item in options.events if len(options.events) > 1 and _reads(path, options, (item,))]
+        if not meant:
+            raise NothingToCut(str(error)) from error
         recording = read_file(path, _with_events(options, tuple(meant)))
     return recording, recording.events
 
 
-def _reads(path: Path, options: RecordingsOptions, item: str) -> bool:
+def _reads(path: Path, options: RecordingsOptions, events: tuple[str, ...]) -> bool:
     try:
-        read_file(path, _with_events(options, (item,)))
+        read_file(path, _with_events(options, events))
     except (ValueError, OSError):
         return False
     return True

@@ -9,6 +9,10 @@ from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
 
 
+class NothingToCut(ValueError):  # noqa: N818 (what the recording is, not a fault of the program)
+    """A recording can be read and has nothing that is to be cut: it is left out and named."""
+
+
 @dataclass(frozen=True)
 class Session:
     """One recording of a data set.
@@ -36,7 +40,8 @@ class Dataset:
     JSON-able account for `store.json`: what it is, licence, credit, what the options were. labels: their order where
     the data set fixes it, else None (sorted). needs_source: whether there is no such data set without a folder.
     left_out(source, options): what in the folder is no recording of it, with the reason; a data set that has this is a
-    person's own recordings, whose quality is measured and reported.
+    person's own recordings, whose quality is measured and reported. told(source, options): in words, what was found in
+    the folder.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Dataset:
     labels: tuple[str, ...] | None = None
     needs_source: bool = True
     left_out: Callable[[Path | None, Any], dict[str, str]] | None = None
+    told: Callable[[Path | None, Any], str] | None = None
 
 
 def files_in(source: Path | None, suffixes: Sequence[str], what: str, recursive: bool = False) -> list[Path]:

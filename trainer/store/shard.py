@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from core.files import write_atomically
@@ -14,11 +15,22 @@ METADATA_KEY = "sd_eeg_shard"
 MAX_HEADER_BYTES = 1 << 28
 
 
+class CannotWrite(OSError):  # noqa: N818 (what the disk is, not a fault of the program)
+    """The disk is full, or cannot be written to: not the fault of what was read."""
+
+
 def write_shard(path: Path, eeg: np.ndarray, about: dict[str, Any]) -> None:
-    """Write windows, float32 (n, n_channels, n_times) volts, and a JSON-able account of them, atomically."""
+    """Write windows, float32 (n, n_channels, n_times) volts, and a JSON-able account of them, atomically.
+
+    Raises CannotWrite where the disk is full or cannot be written to.
+    """
     text = json.dumps(about, allow_nan=False)
-    with write_atomically(path) as beside:
-        save_file({TENSOR: np.ascontiguousarray(eeg, dtype=np.float32)}, beside, metadata={METADATA_KEY: text})
+    try:
+        with write_atomically(path) as beside:
+            save_file({TENSOR: np.ascontiguousarray(eeg, dtype=np.float32)}, beside, metadata={METADATA_KEY: text})
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise CannotWrite(f"{path} cannot be written: {reason}") from error
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """A trial store: a folder of cut recordings that grows, survives a kill, and is read by memory map.
 
 shards/KEY.safetensors   one recording's windows, with an account of itself in the header
+leaks/KEY.safetensors    what leak checks need of that recording beyond its windows
 index.jsonl              one row a trial: label, onset, who and what, its shard and its row there
-store.json               version, preprocessing, channels, window, labels, provenance; per recording what was rejected
+store.json               version, whether it is finished, preprocessing, channels, window, labels, provenance; per
+                         recording what was rejected
 """
 
 import json
@@ -14,20 +16,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
-from core.files import sha256_of, write_atomically
+from core.files import held, sha256_of, write_atomically
+from core.formats.contract.signals import NoEeg
+from core.leaks.evidence.recording_evidence import RecordingEvidence, evidence_of, read_evidence, write_evidence
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.continuous import prepare_continuous
 from core.preprocessing.trials import COLUMNS, Trials, build_trials
 from core.preprocessing.windows import cut_windows
+from core.recording import Recording
 
-from .dataset import Session
+from .dataset import NothingToCut, Session
+from .finished import SHARDS, finished_before
 from .lazy_windows import LazyWindows
-from .shard import read_about, write_shard
+from .plain_values import plain
+from .shard import CannotWrite, write_shard
 
 FORMAT = "sd-eeg trial store"
 FORMAT_VERSION = 1
-STORE, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
+STORE, INDEX, LEAKS, LOCK = "store.json", "index.jsonl", "leaks", ".writing"
 SECONDS_BETWEEN_INDEXES = 5.0  # shards describe themselves; the index is rewritten no more often than this
 SAFE = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -91,6 +99,16 @@ class TrialStore:
         eeg: Any = LazyWindows(shards, shape)  # an array as far as Trials is concerned
         return build_trials(eeg, [row for row in rows if row], self.labels)
 
+    def recordings(self) -> np.ndarray:
+        """Return the key of the recording of each trial (n,), in the order of `trials`."""
+        sessions = sorted(self.info["sessions"].items())
+        return np.array([key for key, entry in sessions for _ in range(entry["n_trials"])], dtype=np.str_)
+
+    def evidence(self) -> dict[str, RecordingEvidence]:
+        """Return what leak checks need of each recording, by key; stores of older versions lack it."""
+        found = {key: read_evidence(self.folder / LEAKS / f"{key}.safetensors") for key in self.info["sessions"]}
+        return {key: one for key, one in found.items() if one is not None}
+
     def rejected(self) -> Counter:
         """Return how many trials were left out for each reason, numbers in the reasons taken out."""
         return Counter(
@@ -98,9 +116,18 @@ class TrialStore:
         )
 
 
-def open_store(path: str | Path) -> TrialStore:
-    """Open a trial store; see `TrialStore`."""
-    return TrialStore(path)
+def open_store(path: str | Path, *, unfinished: bool = False) -> TrialStore:
+    """Open a trial store; see `TrialStore`.
+
+    Raises ValueError for one whose making was cut off, unless `unfinished`.
+    """
+    store = TrialStore(path)
+    if not unfinished and not store.info.get("finished", True):  # stores of earlier versions do not say
+        raise ValueError(
+            f"{store.folder} is not finished: {len(store.info['sessions'])} of {store.info['n_recordings']} recordings "
+            "are in it. Run the prepare.py command that made it again: it goes on from there"
+        )
+    return store
 
 
 def write_store(
@@ -120,10 +147,12 @@ def write_store(
     Finished recordings are kept and not done again; after a kill the same call goes on. jobs: processes, through
     joblib, so inside `joblib.parallel_config("dask")` or "ray" the work goes to that cluster. skip_bad: list a
     recording that cannot be read under `failed` and go on; otherwise it raises, and the store is as it was before the
-    call.
+    call. A recording without EEG, or with nothing to cut, is listed there in any case. A full disk leaves what was
+    finished, and an unfinished store.
 
-    Raises ValueError where the store was made with another preprocessing, data set, options or label order, where
-    `resume` is false and it exists, and where no trial is left.
+    Raises ValueError where the store was made with another preprocessing, data set, options or label order, or of
+    recordings that are not these; where another process is writing it; where `resume` is false and it exists; where
+    no trial is left. Raises CannotWrite where the disk is full.
     """
     folder = Path(folder)
     keys = [session.key for session in sessions]
@@ -134,32 +163,61 @@ def write_store(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a trial store is a folder")
     wanted = {"preprocessing": plain(config.to_dict()), "provenance": plain(provenance)}
-    done = _finished(folder, wanted, sessions, resume)
-    left = [session for session in sessions if session.key not in done]
-    empty_before = not folder.exists()
+    new_folder = not folder.exists()
+    try:
+        with held(folder, LOCK):
+            info = TrialStore(folder).info if (folder / STORE).is_file() else None
+            done = finished_before(folder, info, wanted, sessions, resume)
+            left = [session for session in sessions if session.key not in done]
+            book = _Book(folder, wanted, labels, done, info, len(done.keys() | set(keys)))
+            _fill(book, _work(left, config, wanted, folder, jobs, skip_bad, progress), sessions, adds=bool(left))
+    except (ValueError, OSError):
+        if new_folder and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    return TrialStore(folder)
 
-    book = _Book(folder, wanted, labels, done)
+
+def _fill(book: "_Book", done: Iterable[dict[str, Any]], sessions: Sequence[Session], adds: bool) -> None:
+    """Write the accounts of recordings into a store as they are done; bad input takes back what it has written."""
     written: list[Path] = []
     try:
-        for entry in _work(left, config, wanted, folder, jobs, skip_bad, progress):
+        if adds and book.before:
+            book.write()  # not finished from here on
+        for entry in done:
             if "failed" in entry:
                 book.failed[entry["key"]] = entry["failed"]
                 continue
-            written.append(folder / entry["shard"])
+            written.append(book.folder / entry["shard"])
             book.add(entry)
         book.check(sessions)
-        book.write()
+        book.write(finished=True)
+    except CannotWrite as error:
+        raise CannotWrite(
+            f"{error}. {len(book.entries)} of {book.n_recordings} recordings are in {book.folder}: make room and run "
+            "the same command again, which goes on from there"
+        ) from error
     except (ValueError, OSError):
-        book.take_back(written, empty_before)
+        book.take_back(written)
         raise
-    return TrialStore(folder)
 
 
 class _Book:
     """What index.jsonl and store.json say; both are derived from the shards and written anew, the index first."""
 
-    def __init__(self, folder: Path, wanted: dict, labels: Sequence[str] | None, done: dict[str, dict]) -> None:
-        self.folder, self.wanted, self.labels = folder, wanted, labels
+    def __init__(
+        self,
+        folder: Path,
+        wanted: dict,
+        labels: Sequence[str] | None,
+        done: dict[str, dict],
+        info: dict[str, Any] | None,
+        n_recordings: int,
+    ) -> None:
+        self.folder, self.wanted, self.labels, self.n_recordings = folder, wanted, labels, n_recordings
+        self.was_finished = info is not None and info.get("finished", True)
+        self.n_before = len(done) if info is None else info.get("n_recordings", len(done))
+        self.failed_before = {} if info is None else dict(info["failed"])
         self.entries = dict(done)
         self.before = dict(done)
         self.failed: dict[str, str] = {}
@@ -175,10 +233,17 @@ class _Book:
             return
         reasons = Counter(without_numbers(t["reason"]) for entry in self.entries.values() for t in entry["rejected"])
         why = "; ".join(f"{n} x {reason}" for reason, n in reasons.most_common(4))
-        why = why or "; ".join(self.failed.values()) or "there are none in the recordings"
+        why = why or "; ".join(dict.fromkeys(self.failed.values()))[:600] or "there are none in the recordings"
         raise ValueError(f"no trial is left of {len(sessions)} recordings: {why}")
 
-    def write(self) -> None:
+    def write(self, finished: bool = False) -> None:
+        """Write the index and store.json; raises CannotWrite where the disk is full."""
+        try:
+            self._write(finished)
+        except OSError as error:
+            raise CannotWrite(f"{self.folder} cannot be written to: {error.strerror or error}") from error
+
+    def _write(self, finished: bool) -> None:
         found = Counter(row["label"] for entry in self.entries.values() for row in entry["rows"])
         order = list(self.labels) if self.labels is not None else sorted(found)
         if unknown := sorted(set(found) - set(order)):
@@ -192,6 +257,8 @@ class _Book:
         info = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
+            "finished": finished,
+            "n_recordings": self.n_recordings,
             "n_trials": sum(found.values()),
             "labels": order,
             "label_counts": {label: found.get(label, 0) for label in order},
@@ -204,56 +271,28 @@ class _Book:
                 | {"n_trials": len(entry["rows"])}
                 for key, entry in sorted(self.entries.items())
             },
-            "failed": self.failed,
+            "failed": dict(sorted(self.failed.items())),
         }
         with write_atomically(self.folder / STORE) as beside:
             beside.write_text(json.dumps(info, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         self.last = time.monotonic()
 
-    def take_back(self, written: Iterable[Path], empty_before: bool) -> None:
+    def take_back(self, written: Iterable[Path]) -> None:
         """Leave the store as it was before a call that bad input ended."""
         for path in written:
             path.unlink(missing_ok=True)
+            (self.folder / LEAKS / path.name).unlink(missing_ok=True)
         self.entries = dict(self.before)
-        self.failed = {}
+        self.failed = self.failed_before
         if self.before:
-            self.write()
-        elif empty_before or not any((self.folder / SHARDS).glob("*.safetensors")):
+            self.n_recordings = self.n_before
+            self.write(self.was_finished)
+        elif not any((self.folder / SHARDS).glob("*.safetensors")):
             (self.folder / INDEX).unlink(missing_ok=True)
             (self.folder / STORE).unlink(missing_ok=True)
-            for place in (self.folder / SHARDS, *([self.folder] if empty_before else [])):
+            for place in (self.folder / SHARDS, self.folder / LEAKS):
                 if place.is_dir() and not any(place.iterdir()):
                     place.rmdir()
-
-
-def _finished(folder: Path, wanted: dict, sessions: Sequence[Session], resume: bool) -> dict[str, dict]:
-    """Return the accounts of the shards that are there; raise where they cannot stand beside what is wanted now."""
-    if (folder / STORE).is_file():
-        _same(folder, wanted, TrialStore(folder).info)
-    shards = sorted((folder / SHARDS).glob("*.safetensors"))
-    if not resume and (shards or (folder / STORE).exists()):
-        raise ValueError(f"{folder} holds a trial store already; choose another --out, or go on with it (resume)")
-    identities = {session.key: plain(session.identity) for session in sessions}
-    done = {}
-    for path in shards:
-        about = read_about(path)
-        _same(folder, wanted, about)
-        key = about["key"]
-        if key in identities and identities[key] != about["identity"]:
-            raise ValueError(
-                f"{folder} holds recording {key!r} made from {about['identity']}, now it is {identities[key]}; "
-                f"choose another --out, or delete {path}"
-            )
-        done[key] = about
-    return done
-
-
-def _same(folder: Path, wanted: dict, there: dict) -> None:
-    for part, word in (("preprocessing", "preprocessing"), ("provenance", "data set or options")):
-        if there[part] != wanted[part]:
-            names = sorted(k for k in {**there[part], **wanted[part]} if there[part].get(k) != wanted[part].get(k))
-            told = "; ".join(f"{k}: {there[part].get(k)!r} there, {wanted[part].get(k)!r} now" for k in names)
-            raise ValueError(f"{folder} holds a trial store of other {word} ({told}); choose another --out")
 
 
 def _work(
@@ -269,13 +308,13 @@ def _work(
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    tasks = (delayed(_prepare_session)(session, config, wanted, folder, skip_bad) for session in left)
+    tasks = (delayed(_prepare_session)(session, config, wanted, folder, skip_bad, len(left) == 1) for session in left)
     done: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     yield from tqdm(done, total=len(left), desc="recordings", unit="", disable=not progress or not left)
 
 
 def _prepare_session(
-    session: Session, config: PreprocessingConfig, wanted: dict, folder: Path, skip_bad: bool
+    session: Session, config: PreprocessingConfig, wanted: dict, folder: Path, skip_bad: bool, alone: bool
 ) -> dict[str, Any]:
     """Read, prepare, cut and write one recording; return its account, or why it failed where that is to be skipped."""
     try:
@@ -283,12 +322,17 @@ def _prepare_session(
         cut, refused = [row for row in rows if not row.get("refused")], [row for row in rows if row.get("refused")]
         if nameless := [row for row in cut if not row.get("label")]:
             raise ValueError(f"{session.key}: {len(nameless)} presentations have no label")
-        prepared = prepare_continuous(recording, config)
-        windows = cut_windows(prepared, np.array([row["onset"] for row in cut], dtype=np.float64), config)
+        try:
+            prepared = prepare_continuous(recording, config)
+            windows = cut_windows(prepared, np.array([row["onset"] for row in cut], dtype=np.float64), config)
+        except ValueError as error:  # another headset's channels, or shorter than a window
+            raise NothingToCut(f"{session.key}: {error}") from error
     except (ValueError, OSError) as error:
-        if skip_bad:
-            return {"key": session.key, "failed": _without_path(" ".join(str(error).split()), session.sources)}
-        raise
+        if skip_bad or isinstance(error, NoEeg | NothingToCut):
+            return {"key": session.key, "failed": _without_path(" ".join(str(error).split()), session)}
+        if alone or not isinstance(error, ValueError):
+            raise
+        raise ValueError(f"{error} (--skip-bad goes on without what cannot be read, and lists it)") from error
     rejected = [
         {"label": row["label"], "onset": float(row["onset"]), "reason": reason}
         for row, kept, reason in zip(cut, windows.kept, windows.reasons, strict=True)
@@ -312,30 +356,37 @@ def _prepare_session(
             **wanted,
         }
     )
+    # before the shard: a recording that is done has its evidence
+    _write_evidence(folder / LEAKS / f"{session.key}.safetensors", recording, windows.onsets[windows.kept], config)
     write_shard(folder / shard, windows.data, about)
     return about
 
 
-def _without_path(text: str, sources: Sequence[Path]) -> str:
+def _write_evidence(path: Path, recording: Recording, onsets: np.ndarray, config: PreprocessingConfig) -> None:
+    """Write what leak checks need of a recording; one that cannot tell (too slow, too short) has none.
+
+    Raises CannotWrite where the disk is full.
+    """
+    try:
+        evidence = evidence_of(recording, onsets, config)
+    except ValueError:
+        path.unlink(missing_ok=True)
+        return
+    try:
+        write_evidence(path, evidence)
+    except (OSError, SafetensorError) as error:
+        raise CannotWrite(f"{path} cannot be written: {' '.join(str(error).split())}") from error
+
+
+def _without_path(text: str, session: Session) -> str:
     """Return what is said of a recording without the path that it begins with: it is listed under its key."""
-    for path in sources:
-        text = text.removeprefix(f"{path}: ")
+    for name in (*session.sources, session.key):
+        text = text.removeprefix(f"{name}: ")
     return text
 
 
 def _index_row(row: dict) -> dict:
     return {"label": row["label"], "onset": float(row["onset"]), **{c: str(row[c]) for c in COLUMNS if row.get(c)}}
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON holds it: lists for tuples and arrays, numbers for numpy's, text for whatever else."""
-    return json.loads(json.dumps(value, default=_as_json))
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return str(value)
 
 
 def without_numbers(reason: str) -> str:

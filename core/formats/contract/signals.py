@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files import text_lines
 from ...recording import Event
 
 SEARCHED_BYTES = 64 << 20
@@ -80,6 +81,10 @@ class Signals:
     saved_source: dict[str, Any] | None = None
 
 
+class NoEeg(ValueError):  # noqa: N818 (what the file is, not a fault of the program)
+    """A file can be read and holds no EEG: motion, band powers, markers or other signals only."""
+
+
 @dataclass(frozen=True)
 class Head:
     """The beginning of a file, by which readers recognise their own: its path and its first bytes (at most 64 KiB).
@@ -94,7 +99,7 @@ class Head:
         """Return the first lines as text without line ends; none where the bytes are no text."""
         if b"\x00" in self.start:
             return []
-        whole = self.start.decode("utf-8-sig", errors="replace").splitlines()
+        whole = text_lines(self.start.decode("utf-8-sig", errors="replace"))
         return whole[:most]
 
     def holds(self, word: bytes) -> bool:

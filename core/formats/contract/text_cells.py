@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from ...files import text_lines
+
 MOST_BYTES = 256 << 20
 
 
@@ -33,7 +35,7 @@ def read_cells(path: Path, most_bytes: int = MOST_BYTES) -> Cells:
         raise ValueError(
             f"{path}: not a text file in UTF-8, so no table: {error.reason} at byte {error.start}"
         ) from error
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text_lines(text) if line.strip()), "")
     delimiter = max("\t;,", key=first.count)
     reader, line = csv.reader(StringIO(text, newline=None), delimiter=delimiter), 1
     rows: list[tuple[int, tuple[str, ...]]] = []

@@ -17,7 +17,7 @@ from ...recording import Event
 from ..containers.sample_counter import lost_by_counter
 from ..containers.text_table import TextTable, delimiter_of, first_lines, read_text_table, split_names, unix_seconds
 from ..contract.clock import read_clock, usual_rate
-from ..contract.signals import Head, Reader, ReadOptions, Signals
+from ..contract.signals import Head, NoEeg, Reader, ReadOptions, Signals
 from ..contract.suffixes import SUFFIXES
 from ..contract.units import VOLTS
 from .emotiv_markers import add_interval_markers
@@ -60,7 +60,7 @@ def read_emotiv(path: Path, options: ReadOptions) -> Signals:
     header = _header(path, first_lines(path, _SEARCHED_LINES + 1))
     eeg = [i for i, name in enumerate(header.names) if _electrode(name)]
     if not eeg:
-        raise ValueError(f"{path}: {_why_no_eeg(header.names)}")
+        raise NoEeg(f"{path}: {_why_no_eeg(header.names)}")
     triggers = [i for i, name in enumerate(header.names) if _is_trigger_row(name)]
     picked: dict[str, int | None] = {
         "stamp": header.column("timestamp", "originaltimestamp"),

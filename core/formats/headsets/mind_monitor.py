@@ -8,7 +8,7 @@ import numpy as np
 
 from ...recording import Event
 from ..containers.text_table import delimiter_of, first_lines, read_text_table, split_names
-from ..contract.signals import Head, Reader, ReadOptions, Signals
+from ..contract.signals import Head, NoEeg, Reader, ReadOptions, Signals
 from ..contract.suffixes import SUFFIXES
 from ..contract.units import VOLTS
 
@@ -37,7 +37,7 @@ def read_mind_monitor(path: Path, options: ReadOptions) -> Signals:
     raw = [i for i, name in enumerate(lowered) if name.startswith("raw_")]
     if not raw or lowered[0] != "timestamp":
         what = "has no RAW_ columns, only band powers" if any(n.startswith("alpha_") for n in lowered) else "is another"
-        raise ValueError(f"{path}: a Mind Monitor CSV with RAW_TP9 ... is wanted; this one {what} ({names[:6]})")
+        raise NoEeg(f"{path}: a Mind Monitor CSV with RAW_TP9 ... is wanted; this one {what} ({names[:6]})")
     aux = [i for i, name in enumerate(lowered) if name.startswith("aux")]
     elements = [lowered.index("elements")] if "elements" in lowered else []
     table = read_text_table(

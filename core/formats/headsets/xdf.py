@@ -24,7 +24,7 @@ from ...missing_package import install_hint
 from ..containers.mne_raw import read_quietly
 from ..contract.clock import measured_rate
 from ..contract.clock_events import clock_events
-from ..contract.signals import Reader, ReadOptions, Signals
+from ..contract.signals import NoEeg, Reader, ReadOptions, Signals
 from ..contract.suffixes import SUFFIXES
 from ..contract.units import VOLTS, canonical_unit
 from .xdf_clock import join_clocks, needs_joining
@@ -297,7 +297,7 @@ def _chosen(path: Path, streams: list[Stream], asked: str | None) -> Stream:
         raise ValueError(
             f"{path}: {len(eeg)} streams of EEG; say which: stream={eeg[0].name or eeg[0].id!r} (--stream). {numbers}"
         )
-    raise ValueError(
+    raise NoEeg(
         f"{path}: no stream of type EEG has samples. There are {listed}. If one of them is EEG, say which: stream= "
         "(--stream)"
     )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...files import text_lines
 from ...missing_package import install_hint
 from ...recording import Event
 from ..containers.companions import same_name, under_names
@@ -196,7 +197,7 @@ def _paused(companions: tuple[Path, ...], n_times: int) -> list[int]:
     for beside in companions:
         if beside.suffix.lower() != ".seg":
             continue
-        for line in beside.read_bytes()[: 1 << 20].decode("latin-1").splitlines()[1:]:
+        for line in text_lines(beside.read_bytes()[: 1 << 20].decode("latin-1"))[1:]:
             cells = line.split()
             if len(cells) == 3 and cells[2].isdigit():
                 lengths.append(int(cells[2]))

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files import text_lines
+
 _MOST_TEXT = 16 << 20
 SAMPLE_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
@@ -56,7 +58,7 @@ def read_vhdr(path: Path) -> Vhdr:
             f"{path}: not a BrainVision header: it does not start with 'Brain Vision Data Exchange Header'"
         )
     entries, section = {}, ""
-    for line in text.splitlines():
+    for line in text_lines(text):
         line = line.strip()
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1].strip().lower()
@@ -89,7 +91,7 @@ def read_vhdr(path: Path) -> Vhdr:
 def last_marker(path: Path) -> int:
     """Return the largest position, in samples counted from 1, that a marker file tells of; 0 for none."""
     most = 0
-    for line in text_of(path).splitlines():
+    for line in text_lines(text_of(path)):
         found = re.match(r"\s*Mk\d+=[^,]*,[^,]*,\s*(\d{1,15})\s*,", line)
         if found:
             most = max(most, int(found.group(1)))

@@ -10,7 +10,7 @@ from threading import Timer
 from typing import Any, NoReturn
 
 from ...files import files_of_set
-from ...formats.contract.signals import Reader, ReadOptions, Signals
+from ...formats.contract.signals import NoEeg, Reader, ReadOptions, Signals
 from .signals_wire import options_as_message, receive, send
 
 PROGRAM = Path(__file__).with_name("isolated_child.py")
@@ -141,7 +141,7 @@ def _raise(path: Path, reader: Reader, answer: dict[str, Any], memory: int) -> N
         )
     if kind == "ModuleNotFoundError":
         raise ModuleNotFoundError(text, name=answer["name"])
-    known = {"FileNotFoundError": FileNotFoundError, "ValueError": ValueError}
+    known = {"FileNotFoundError": FileNotFoundError, "NoEeg": NoEeg, "ValueError": ValueError}
     if kind in known:
         raise known[kind](text)
     reason = " ".join(text.split())[:300] or kind

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...formats.contract.signals import Signals
+from ...formats.contract.signals import NoEeg, Signals
 from ...formats.contract.units import VOLTS
 from ...montage import is_eeg_name
 from .row_evidence import why_not_by_samples
@@ -68,7 +68,7 @@ def only_eeg(path: Path, signals: Signals, keep: tuple[str, ...]) -> tuple[Signa
     """Return the rows that are EEG, and why each of the others is not.
 
     `keep` are names of rows that the user calls EEG whatever they look like. A row whose name is a place of the 10-05
-    system is not doubted for its samples. Raises ValueError where a row to keep is not there, or none is EEG.
+    system is not doubted for its samples. Raises ValueError where a row to keep is not there, or (`NoEeg`) none is EEG.
     """
     if unknown := [name for name in keep if name not in signals.ch_names]:
         raise ValueError(f"{path}: no channel {unknown} to keep; it has {signals.ch_names}")
@@ -85,7 +85,7 @@ def only_eeg(path: Path, signals: Signals, keep: tuple[str, ...]) -> tuple[Signa
             dropped[name] = reason
     if not rows:
         listed = ", ".join(f"{name} ({reason})" for name, reason in list(dropped.items())[:12])
-        raise ValueError(
+        raise NoEeg(
             f"{path}: no EEG channels; it holds {listed or 'no channels at all'}"
             + ("; keep= (--keep) takes a channel all the same" if listed else "")
         )
