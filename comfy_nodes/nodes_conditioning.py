@@ -86,7 +86,9 @@ class Encode(io.ComfyNode):
                 ),
                 Embeds.Output(display_name="embeds", tooltip="For IPAdapter Embeds: pos_embed."),
                 io.Float.Output(
-                    display_name="confidence", tooltip="0 to 1, calibrated on recordings the encoder had not seen."
+                    display_name="confidence",
+                    tooltip="0 to 1: the probability that the answer is right, as far as anything is decodable in this "
+                    "recording. 0: nothing is, or the encoder cannot tell.",
                 ),
                 io.String.Output(display_name="report", tooltip="What was decoded, window by window."),
                 Embeds.Output(

@@ -134,7 +134,8 @@ class TrainEncoder(io.ComfyNode):
         clip: Any = None,
     ) -> io.NodeOutput:
         """Fit, score, calibrate."""
-        from ..core.fitting.personal_encoder import fit_personal_encoder, parse_captions
+        from ..core.fitting.captions import parse_captions
+        from ..core.fitting.personal_encoder import fit_personal_encoder
 
         fitted = fit_personal_encoder(
             recording,

@@ -26,7 +26,8 @@ def confidence_and_report() -> list[Any]:
     return [
         io.Float.Output(
             display_name="confidence",
-            tooltip="0 to 1, calibrated on recordings the encoder had not seen; 0: it never was.",
+            tooltip="0 to 1: the probability that the answer is right, as far as anything is decodable in this "
+            "recording. 0: nothing is, or the encoder cannot tell.",
         ),
         io.String.Output(display_name="report", tooltip="What was decoded, window by window."),
     ]

@@ -124,6 +124,8 @@ class SelectWindows(io.ComfyNode):
         if choose["choose"] == EVENTS:
             average = AVERAGED[choose["average"]]
             chosen = selection.select_events(recording, choose["label"], choose["index"], average, **about)
+            # Left out here and not when they are decoded, so that the count, the batch and the list agree.
+            chosen = selection.inside(chosen)
         elif choose["choose"] == TIMES:
             chosen = selection.select_times(recording, selection.parse_times(choose["times"]), **about)
         else:

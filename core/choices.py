@@ -32,7 +32,7 @@ LATENT_RESIZES = ("bicubic", "bilinear", "nearest")
 FITS = ("stretch", "crop")
 
 # closed-form encoders, and the headsets of the simulated person
-PERSONAL_ARCHITECTURES = ("tangent", "linear")
+PERSONAL_ARCHITECTURES = ("tangent", "linear", "filter-bank")
 PHANTOM_MONTAGES = ("epoc-14", "insight-5", "muse-4", "10-20-17", "10-20-32", "things-17", "things-63")
 
 # rhythms in hertz, and what their power can be divided by

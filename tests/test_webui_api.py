@@ -110,7 +110,7 @@ def test_windows_and_words_are_chosen_as_in_a_picture(client):
         ("encode", {**ASKED, "times": [1]}, "EEG times: a text is needed"),
         ("encode", {**ASKED, "strength": 1, "mode": "add"}, "mode, strength only matter where a picture is drawn"),
         ("encode", {**ASKED, "prompts": "only one"}, "1 prompts given, the encoder has 2"),
-        ("encode", {**ASKED, "choose": "times", "times": "11.9"}, "cannot be cut"),
+        ("encode", {**ASKED, "choose": "times", "times": "11.9"}, "no window is left of 1"),
         ("recordings", {}, "send `recording`"),
         ("recordings", {"recording": ""}, "send `recording`"),
         ("recordings", {"recording": "noise.safetensors", "mode": "add"}, "not mode"),

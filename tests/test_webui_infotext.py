@@ -79,7 +79,8 @@ def test_every_request_comes_back_from_its_words(host):
             generator.choice(request.NEGATIVES), generator.choice(request.INITS), text(),
             generator.choice(request.UNITS),
         )  # fmt: skip
-        decoded = type("Decoded", (), {"request": given, "recording_name": given.recording, "encoder_digest": "0"})
+        parts = {"request": given, "recording_name": given.recording, "encoder_digest": "0"}
+        decoded = type("Decoded", (), {**parts, "verdict": lambda: "yes"})
         parameters = {"Steps": 4, "Sampler": "Euler", "Seed": 1, **infotext.infotext(decoded)}
         words = ", ".join(f"{name}: {quote(value)}" for name, value in parameters.items() if not callable(value))
         values = pasted(host, f"a prompt\n{words}")

@@ -1,6 +1,7 @@
 """A job from its start to its end: what goes wrong ends it in plain words, and nothing of it is left in the next."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -94,11 +95,15 @@ def test_the_fallback_of_an_encoder_that_was_never_calibrated_ends_the_job(host)
     assert len(host.draw(asked("timid")).images) == 1
 
 
-def test_a_window_at_the_edge_ends_the_job_before_or_when_it_is_due(host):
-    with pytest.raises(ValueError, match=r"^EEG conditioning: window 1 .*cannot be cut"):
-        host.draw(asked(choose="times", times="11.9, 2"))
-    with pytest.raises(ValueError, match=r"^EEG conditioning: .*cannot be cut"):
-        host.draw(asked(choose="times", times="2, 11.9"), n_iter=2)
+def test_a_window_at_the_edge_is_left_out_and_said(host):
+    for times in ("11.9, 2", "2, 11.9"):
+        drawn = host.draw(asked(choose="times", times=times), n_iter=2)
+        assert [re.search(r"EEG window: ([^,]+)", text)[1] for text in drawn.infotexts] == ["2 s", "2 s"]
+        [comment] = drawn.comments
+        assert comment.startswith("EEG conditioning: 1 of 2 moments left out: outside the recording (")
+    with pytest.raises(ValueError, match=r"^EEG conditioning: no window is left of 1: outside the recording"):
+        host.draw(asked(choose="times", times="11.9"))
+    assert host.draw(asked()).comments == []
 
 
 @pytest.mark.parametrize(
@@ -285,6 +290,22 @@ def test_img2img_starts_every_picture_of_a_batch_from_its_own_window(with_pictur
         torch.stack([torch.from_numpy(np.array(one)).permute(2, 0, 1) / 255 for one in p.init_images])
     )
     assert torch.equal(p.init_latent, latents)
+
+
+@pytest.mark.parametrize("init", ["saliency", "latent"])
+def test_every_batch_of_img2img_starts_from_the_windows_that_its_pictures_name(with_pictures, init):
+    request = asked("pictures", init=init)
+    together = with_pictures.draw(request, img2img=True, init_images=[GREY], batch_size=2, n_iter=2)
+    alone = [
+        with_pictures.draw(
+            asked("pictures", init=init, which=str(window)), img2img=True, init_images=[GREY], seed=1 + window
+        )
+        for window in range(4)
+    ]
+    assert pixels(together) == [pixels(one)[0] for one in alone]
+    windows = [re.search(r"EEG window: ([^,]+)", text)[1] for text in together.infotexts]
+    assert windows == [re.search(r"EEG window: ([^,]+)", one.infotexts[0])[1] for one in alone]
+    assert len(set(windows)) == 4
 
 
 def test_img2img_with_an_init_image_from_the_eeg_needs_no_image(with_pictures):

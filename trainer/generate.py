@@ -22,6 +22,8 @@ from trainer.config.reading_options import ReadingOptions, read_file
 from trainer.console import run
 
 if TYPE_CHECKING:
+    from core.conditioning.conditioning import Conditioning
+    from core.model.checkpoint import EegEncoder
     from core.preprocessing.config import PreprocessingConfig
     from core.preprocessing.selection import Selection
     from core.recording import Recording
@@ -69,6 +71,8 @@ class GenerateOptions:
     """Share of the EEG in the blend with --text."""
     blend_mode: str = "lerp"
     """lerp, slerp or concat."""
+    fallback: bool = False
+    """With --text: let the prompt take over as far as the decoder is unsure, and say how far and why."""
 
     negative: str = "empty"
     """empty (the empty prompt) or train-mean."""
@@ -100,6 +104,8 @@ class GenerateOptions:
             raise ValueError("give one of --label, --index and --time, not several")
         if self.init != "none" and self.init_image is not None:
             raise ValueError("--init and --init-image are two pictures to start from; give one of them")
+        if self.fallback and not self.text:
+            raise ValueError("--fallback needs --text, the prompt that takes over where the decoder is unsure")
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"--steps and --batch must be at least 1, not {self.steps} and {self.batch}")
 
@@ -110,11 +116,13 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     from PIL import Image
     from tqdm import tqdm
 
-    from core.conditioning.blending import blend
+    from core.conditioning.blending import blend_rows
     from core.conditioning.conditioning import Conditioning, condition
     from core.conditioning.diffusers_pipeline import generate, load_pipeline, prompt_encoder
+    from core.conditioning.for_host import confidence_lines, repeats_of, selection_lines
     from core.files import write_atomically
     from core.model.checkpoint import load_encoder
+    from core.model.decodable import decodable
     from core.model.prediction import encoder_input
     from trainer.drawing.two_levels import INITS, NONE, as_start, empty_prompt, init_of, picture_size, text_space
 
@@ -127,7 +135,9 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
     pipeline = load_pipeline(options.model, device, dtype, options.config or None)
     encode = prompt_encoder(pipeline)
     begin = init_of(encoder, options.init)
-    eeg = encoder_input(chosen_windows(recording, encoder.preprocessing, options), encoder)
+    chosen = chosen_windows(recording, encoder.preprocessing, options)
+    eeg, judged = encoder_input(chosen, encoder), decodable(encoder, chosen)
+    print("\n".join([*selection_lines(chosen, encoder), *told_of(encoder, recording, options, begin)]))
 
     def decoded_as(space: str | None) -> Conditioning:
         return condition(
@@ -139,6 +149,8 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
             recall=options.recall,
             encode_prompts=encode,
             prompts=options.prompts or None,
+            decodable=judged,
+            averaged=repeats_of(chosen),
         )
 
     pixel_level = decoded_as(INITS[begin]) if begin != NONE else None
@@ -147,13 +159,15 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
         decoded = empty_prompt(pipeline, len(pixel_level.picture))
     else:
         decoded = decoded_as(options.space or (text_space(encoder) if begin != NONE else None))
-        print(decoded.report)
+        print("\n".join([decoded.report, *confidence_lines(decoded)]))
     if options.text and decoded.context is not None:
         context, pooled = encode([options.text])
-        mixed_pooled = None
-        if pooled is not None and decoded.pooled is not None:
-            mixed_pooled = blend(pooled, decoded.pooled.to(pooled), options.blend)
-        mixed = blend(context, decoded.context.to(context), options.blend, options.blend_mode)
+        sure = (decoded.confidence, decoded.chance) if options.fallback else None
+        mixed, mixed_pooled = blend_rows(
+            context, decoded.context.to(context), options.blend, options.blend_mode, (pooled, decoded.pooled), sure
+        )
+        if options.fallback:
+            print(fallback_line(decoded, options.text))
         n = len(decoded.context)
         mixed_pooled = None if mixed_pooled is None else mixed_pooled.expand(n, -1)
         decoded = Conditioning(decoded.space, mixed.expand(n, -1, -1), mixed_pooled, negative=decoded.negative)
@@ -189,6 +203,35 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
             Image.fromarray(pixels).save(beside, format="PNG")
         written.append(path)
     return written
+
+
+def told_of(encoder: "EegEncoder", recording: "Recording", options: GenerateOptions, begin: str) -> list[str]:
+    """Return sentences on what was asked for and is not done, with the reason."""
+    from core.model.spaces import find_space
+    from trainer.drawing.two_levels import NONE
+
+    told = []
+    if not recording.events and not options.time:
+        told.append("the recording has no events: windows end to end are drawn")
+    if options.init == "auto" and begin == NONE:
+        told.append("--init auto: the encoder has no saliency or latent head, so pictures start from noise")
+    if options.text and options.blend == 1 and not options.fallback:
+        told.append("--text has no share: --blend is 1, all of it EEG (or add --fallback)")
+    if not options.space and find_space(encoder.spaces[0]).kind not in ("text", "prompts"):
+        told.append(f"the encoder's heads: {', '.join(encoder.spaces)}; the first is taken (--space)")
+    return told
+
+
+def fallback_line(decoded: "Conditioning", text: str) -> str:
+    """Return how far the prompt takes over from the EEG, and why."""
+    from core.model.confidence import confidence_share
+
+    assert decoded.confidence is not None
+    share = float(confidence_share(decoded.confidence, decoded.chance or 0.0).mean())
+    why = "the decoder is as sure as it can be" if share >= 1 else "as far as the decoder is unsure"
+    if decoded.decodable is not None and decoded.decodable.gate < 1:
+        why = "; ".join(decoded.decodable.reasons) or "nothing decodable was found"
+    return f"fallback: {1 - share:.0%} of the picture comes from the prompt {text!r} ({why})"
 
 
 def chosen_windows(recording: "Recording", config: "PreprocessingConfig", options: GenerateOptions) -> "Selection":

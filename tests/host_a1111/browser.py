@@ -21,6 +21,9 @@ from tests.host_a1111.host import Host
 
 PATIENCE_MS = 120_000
 SETTLED_MS = 400
+TYPED_AT_MOST = 5
+# On a busy machine a page may still have to draw what happened before; it is idle once it has.
+IDLE = "() => new Promise((done) => requestIdleCallback(() => requestIdleCallback(done, {timeout: 9000})))"
 OURS = re.compile(r"sd[-_]eeg|EEG", re.IGNORECASE)
 READY = "() => document.querySelector('#txt2img_generate') && typeof opts === 'object' && opts.samples_save"
 SHOWN = """(tab) => {
@@ -91,11 +94,19 @@ class Page:
         )
 
     def fill(self, element: str, text: str | float) -> None:
-        """Type into a text field, a number or a slider's number, and leave it."""
+        """Type into a text field, a number or a slider's number, and leave it once what was typed stays.
+
+        gradio fills a field a moment after its accordion opens, and what was typed until then is lost: type again.
+        """
         field = self.find(element).locator("textarea, input[type=number], input").first
-        field.fill(str(text))
-        field.blur()
-        self.settle()
+        for _ in range(TYPED_AT_MOST):
+            field.fill(str(text))
+            field.blur()
+            self.settle()
+            self.page.evaluate(IDLE)
+            if field.input_value() == str(text):
+                return
+        raise AssertionError(f"{element}: {text!r} was typed, {field.input_value()!r} stands there")
 
     def pick(self, element: str, choice: str) -> None:
         """Choose in a dropdown or a radio by what is written there."""

@@ -35,23 +35,20 @@ NODE_CLASS_MAPPINGS = {"DecoyOwner": Decoy}
 """
 
 
-def import_seconds(log: str) -> dict[str, float]:
-    """The host's own table of import times, by the pack's folder."""
+def loaded(log: str) -> set[str]:
+    """The folders in the host's own table of import times; how long ours takes is for benchmarks/import_time.py."""
     table = log.split("Import times for custom nodes:")[1]
-    found = re.findall(r"([\d.]+) seconds( \(IMPORT FAILED\))?: .*/([^/\x1b\n]+)", table)
-    assert not [name for _, failed, name in found if failed]
-    return {name: float(seconds) for seconds, _, name in found}
+    found = re.findall(r"[\d.]+ seconds( \(IMPORT FAILED\))?: .*/([^/\x1b\n]+)", table)
+    assert not [name for failed, name in found if failed]
+    return {name for _, name in found}
 
 
-def test_the_pack_costs_the_start_nothing(host):
-    # The host rounds to a tenth: 0.0 is at most 0.05 seconds.
-    assert import_seconds(host.said())["sd-eeg"] == 0.0
+def test_the_pack_loads(host):
+    assert "sd-eeg" in loaded(host.said())
 
 
-def test_the_pack_costs_nothing_beside_another_one(host, ipadapter):
-    seconds = import_seconds(host.said())
-    assert seconds["sd-eeg"] == 0.0
-    assert ipadapter.name in seconds
+def test_the_pack_loads_beside_another_one(host, ipadapter):
+    assert {"sd-eeg", ipadapter.name} <= loaded(host.said())
 
 
 def inputs_of(given: dict):
@@ -112,7 +109,7 @@ def odd(comfyui, tmp_path_factory):
 
 def test_without_mne_the_host_starts_and_every_node_is_there(odd):
     assert set(odd.get("/object_info")) >= OURS
-    assert import_seconds(odd.said())["sd-eeg"] == 0.0
+    assert "sd-eeg" in loaded(odd.said())
 
 
 def test_without_mne_the_node_says_what_to_install(odd):

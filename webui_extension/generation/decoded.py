@@ -83,7 +83,8 @@ class Decoded:
 
     One by one, for a window must give the same numbers, and the same digest, whatever else is drawn beside it. `kept`
     holds what was decoded so far, `sampled` what the sampler uses, `digests` each window's for the first model, whose
-    family is `family`. `failure`: what went wrong inside the sampler.
+    family is `family`. `failure`: what went wrong inside the sampler. `start_again`: makes img2img's start for the
+    batch that begins with a picture of the job.
     """
 
     request: EegRequest
@@ -95,6 +96,7 @@ class Decoded:
     sampled: dict[Any, Rows] = field(default_factory=dict)
     digests: dict[int, str] = field(default_factory=dict)
     family: str | None = None
+    start_again: Callable[[int], object] | None = None
     failure: Exception | None = None
     encoded: dict[str, EncodePrompts] = field(default_factory=dict)
 
@@ -114,6 +116,7 @@ class Decoded:
     def _decode(self, family: str, window: int) -> Rows:
         from ...core.conditioning.for_host import answer
         from ...core.model.confidence import confidence_share
+        from ...core.model.decodable import decodable
 
         found = answer(
             self.encoder,
@@ -121,6 +124,7 @@ class Decoded:
             family=family,
             prompts=self.request.prompts,
             encode_prompts=self.encoded[family],
+            judged=decodable(self.encoder, self.selection),
         )
         if found.text is None:
             raise ValueError(found.why_no_text)
@@ -138,6 +142,12 @@ class Decoded:
             share = confidence_share(text.confidence, text.chance or 0.0).to(text.context.device)
         digest = digest_of_row(text.context[0], None if text.pooled is None else text.pooled[0])
         return Rows(text.context, text.pooled, mean.context, mean.pooled, share, digest)
+
+    def verdict(self) -> str:
+        """Return in a word whether anything is decodable at all selected windows, as pictures say it."""
+        from ...core.model.decodable import decodable
+
+        return decodable(self.encoder, self.selection).word
 
     def window_of(self, picture: int) -> int:
         """Return which window a picture draws: the first picture the first one, and again from the start."""
@@ -171,16 +181,19 @@ class Decoded:
 def load_decoded(request: EegRequest, shelf: Shelf, library: Library) -> Decoded:
     """Load what a request names and choose its windows; nothing here needs the host's model.
 
-    Raises FileNotFoundError or ValueError: no such recording or encoder, a file that cannot be read, no such events,
-    an init image that the encoder has no head for.
+    Windows that the encoder cannot cut, at an end of the recording or a gap, are left out, which the selection's note
+    says. Raises FileNotFoundError or ValueError: no such recording or encoder, a file that cannot be read, no such
+    events, an init image that the encoder has no head for.
     """
     from ...core.conditioning.init_images import check_init
     from ...core.model.prediction import encoder_input
+    from ...core.preprocessing.selection import that_fit
 
     encoder = library.load(request.encoder)
     selection = chosen_windows(request, shelf)
     if request.init != "none":
         check_init(encoder, request.init)
+    selection = that_fit(selection, encoder.preprocessing)
     encoder_input(selection.only(0), encoder)  # what does not fit is said before the model works
     name = shelf.reference(shelf.find(request.recording))
     return Decoded(request, selection, encoder, name, library.digest(request.encoder))

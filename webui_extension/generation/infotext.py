@@ -49,6 +49,8 @@ def infotext(decoded: Decoded) -> dict[str, Any]:
         value = decoded.recording_name if name == "recording" else getattr(request, name)
         if name in ALWAYS or value != DEFAULTS[name]:
             found[NAMES[name]] = in_digits(value) if isinstance(value, float) else quoted(value)
+    if request.fallback:
+        found["EEG decodable"] = decoded.verdict()
     found["EEG window"] = lambda **given: quoted(decoded.window_text(picture_of(**given)))
     found["EEG embedding"] = lambda **given: decoded.digest_of(picture_of(**given))
     return found
@@ -74,7 +76,7 @@ def picture_of(p: Any, index: int, all_seeds: Any = None, use_main_prompt: bool 
 
 def remove_infotext(parameters: dict[str, Any]) -> None:
     """Take our generation parameters out, for a host hands them on from job to job."""
-    for name in ("EEG version", "EEG encoder hash", "EEG window", "EEG embedding", *NAMES.values()):
+    for name in ("EEG version", "EEG encoder hash", "EEG window", "EEG embedding", "EEG decodable", *NAMES.values()):
         parameters.pop(name, None)
 
 

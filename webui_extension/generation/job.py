@@ -104,12 +104,14 @@ def decode_after(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tupl
         raise ValueError(f"EEG conditioning: {sentence(error)}") from error
 
 
-def fail_after(_p: Any, plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:
+def fail_after(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:
     """Sample; what failed in the sampler's hook, where the host would swallow it, is raised here.
 
     An interrupted sampler may have nothing to hand out and fail over that: then, too, the first failure is the reason.
     """
     decoded.failure = None
+    if decoded.start_again is not None and p.iteration:
+        decoded.start_again(p.iteration * p.batch_size)
     try:
         samples = plain(*args, **kwargs)
     except Exception:
@@ -139,10 +141,26 @@ def prepare_init(p: Any) -> None:
 
 
 def init_from_eeg(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tuple, kwargs: dict) -> Any:
-    """Put the EEG's pictures where the host takes its init images from, then let it go on."""
+    """Put the EEG's pictures where the host takes its init images from, then let it go on.
+
+    The host makes the start of img2img once a job and draws every further batch from it again; ours has other windows
+    in each, so the host is let do it anew before a further batch is sampled.
+    """
+
+    def begin(first: int) -> Any:
+        put_pictures(p, decoded, first)
+        return plain(*args, **kwargs)
+
+    if hasattr(p, "init_images"):
+        decoded.start_again = begin
+    return begin(0)
+
+
+def put_pictures(p: Any, decoded: Decoded, first: int) -> None:
+    """Put the pictures of a batch's windows, the first of which is the job's picture `first`, where the host looks."""
     try:
         n_pictures = p.batch_size if hasattr(p, "init_images") else 1
-        pictures = [decoded.init_picture(number) for number in range(n_pictures)]
+        pictures = [decoded.init_picture(first + number) for number in range(n_pictures)]
         images = [decode_latent(one) if decoded.request.init == "latent" else one for one in pictures]
         images = [image.convert("RGB").resize((p.width, p.height)) for image in images]
     except Exception as error:
@@ -151,4 +169,3 @@ def init_from_eeg(p: Any, plain: Callable[..., Any], decoded: Decoded, args: tup
         p.init_images = images
     else:
         p.firstpass_image = images[0]
-    return plain(*args, **kwargs)

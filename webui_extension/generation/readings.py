@@ -47,23 +47,27 @@ def readings(given: Mapping[str, Any], shelf: Shelf, library: Library) -> dict[s
     `load_decoded` does.
     """
     from ...core.conditioning.nearest_concepts import read_windows
+    from ...core.files import text_lines
+    from ...core.model.decodable import decodable
 
     if meant_for_pictures := sorted(set(given) & set(OF_A_PICTURE)):
         raise ValueError(f"{', '.join(meant_for_pictures)} only matter where a picture is drawn; leave them out")
     decoded = load_decoded(from_mapping(given, shelf), shelf, library)
-    words = tuple(line.strip() for line in decoded.request.prompts.splitlines() if line.strip()) or None
+    words = tuple(line.strip() for line in text_lines(decoded.request.prompts) if line.strip()) or None
     found = read_windows(decoded.encoder, decoded.selection, prompts=words)
     return {
         "recording": decoded.recording_name,
         "encoder": decoded.request.encoder,
         "encoder_hash": decoded.encoder_digest,
         "space": decoded.encoder.spaces[0],
+        "decodable": decodable(decoded.encoder, decoded.selection).line(),
         "windows": [
             {
                 "label": one.label,
                 "time": one.onset,
                 "averaged": one.averaged,
                 "confidence": one.confidence,
+                "right": one.right,
                 "chance": one.chance,
                 "best": [{"text": text, "score": score} for text, score in one.best],
             }

@@ -52,5 +52,7 @@ class EegScript(scripts.Script):
             if decoded.request.init != "none":
                 prepare_init(p)
             attach(p, decoded)
+            if decoded.selection.note:
+                p.comment(f"EEG conditioning: {decoded.selection.note}")
         except Exception as error:
             stop(p, error)

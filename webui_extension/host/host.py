@@ -38,10 +38,11 @@ def shelf() -> Shelf:
     """Return the recordings: uploads of this process, and the folders of the setting, else eeg_recordings."""
     from modules import paths
 
+    from ...core.files import text_lines
     from ..folders.kept_folder import kept_folder
     from ..gradio_versions import upload_folders
 
-    named = [Path(line.strip()) for line in option(RECORDINGS_OPTION, "").splitlines() if line.strip()]
+    named = [Path(line.strip()) for line in text_lines(option(RECORDINGS_OPTION, "")) if line.strip()]
     folders = tuple(named) or (Path(paths.data_path) / "eeg_recordings",)
     temp = option("temp_dir", "")
     uploads = (*upload_folders(), *((Path(temp),) if temp else ()))

@@ -67,6 +67,7 @@ def decode(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[t
     def work(job: Job) -> tuple[Any, ...]:
         from ...core.conditioning.for_host import answer, selection_lines
         from ...core.conditioning.nearest_concepts import read_windows
+        from ...core.model.decodable import decodable
         from ..generation.decoded import load_decoded
 
         decoded = load_decoded(EegRequest(**dict(zip(NAMES, values, strict=True))), sources.shelf, sources.library)
@@ -74,6 +75,7 @@ def decode(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[t
         readings = read_windows(decoded.encoder, decoded.selection, n_best=N_BEST)
         report = answer(decoded.encoder, decoded.selection).report
         lines = selection_lines(decoded.selection, decoded.encoder)
+        lines.append(decodable(decoded.encoder, decoded.selection).line())
         return note("\n".join(lines)), readings_table(readings, decoded.encoder.spaces[0]), report
 
     yield from follow("Filtering and decoding", work, 2, previous)

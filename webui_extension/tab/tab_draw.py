@@ -135,7 +135,8 @@ def draw_windows(sources: Sources, draw: Draw, previous: str, values: Sequence[A
         known = truth_of(selection)
         captions = [f"{number}: {label}" for number, label in enumerate(selection.labels, 1)]
         pictures = list(zip(images, captions, strict=True))
-        return note(f"{len(images)} drawn"), pictures, known, gr.update(visible=bool(known))
+        told = f"{len(images)} drawn" + (f"; {selection.note}" if selection.note else "")
+        return note(told), pictures, known, gr.update(visible=bool(known))
 
     yield from follow("Decoding", work, 3, previous)
 

@@ -51,7 +51,7 @@ def build_training(
                 list(PERSONAL_ARCHITECTURES),
                 value=PERSONAL_ARCHITECTURES[0],
                 label="Architecture",
-                info="tangent: for a few labels. linear: for many",
+                info="tangent: for a few labels. linear: for many. filter-bank: slower, and reads rhythms too",
                 elem_id=f"{prefix}_architecture",
             )
             targets = gr.Radio(
@@ -122,7 +122,8 @@ def train(
 
     def work(job: Job) -> tuple[Any, ...]:
         from ...core.files import free_path
-        from ...core.fitting.personal_encoder import fit_personal_encoder, parse_captions
+        from ...core.fitting.captions import parse_captions
+        from ...core.fitting.personal_encoder import fit_personal_encoder
 
         reference, units, reading, captions, architecture, targets, begin, end, low, high, name = values
         free_path(sources.library.folders[0], name, ".safetensors")  # a name that cannot be is said before the work
