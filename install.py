@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "sd-eeg-installed.txt"  # the requirements that were installed, one a line
 TORCH = "2.13.0"
+# A file is one worker's, for its tests share what they made; tests/conftest.py says which files begin.
+IN_PARALLEL = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_INDEX_PATIENCE_S = 5.0
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:>=\s*([0-9.]+))?\s*(?:#.*)?$")
@@ -162,7 +164,7 @@ def app(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     """Make the environment with the test extras and run pytest in the repository's root; all of it on every core."""
-    return make_venv("test") or run_in_venv(["-m", "pytest", *(arguments or ["-n", "auto", "--dist", "loadfile"])])
+    return make_venv("test") or run_in_venv(["-m", "pytest", *(arguments or IN_PARALLEL)])
 
 
 def venv_python() -> Path:

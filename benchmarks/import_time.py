@@ -82,7 +82,7 @@ def measure(body: str, models: str) -> tuple[float, float]:
     if missing := re.search(r"^ModuleNotFoundError: No module named '([\w.]+)'$", done.stderr, re.MULTILINE):
         raise ModuleNotFoundError(missing[0], name=missing[1])
     if done.returncode:
-        raise RuntimeError(done.stderr)
+        raise RuntimeError(done.stderr or f"the interpreter that was measured ended with exit status {done.returncode}")
     took, torch_ms = done.stdout.split()[-2:]
     return float(took), float(torch_ms)
 

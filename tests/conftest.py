@@ -12,6 +12,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(name, "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+# What takes longest begins where several workers share the tests, so that none of it is left to one of them at the end.
+LONGEST = (
+    "test_standalone.py", "test_ablation.py", "test_formats_table.py", "test_cross_validate.py",
+    "test_braincoder_preset.py", "test_describe.py", "test_fuzz_readers.py", "test_feature_store.py", "test_train.py",
+    "test_losses_across_processes.py", "test_eeglab.py", "test_gan.py", "test_plots.py", "test_seam_protocol.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

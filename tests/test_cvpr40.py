@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from core.leaks.leak_input import LeakInput
+from core.leaks.registry import run_checks
 from core.montage import MONTAGES
 from tests.small_blip import small_blip
 from trainer.datasets import cvpr40
 from trainer.datasets.cvpr40 import Cvpr40Options
 from trainer.datasets.cvpr40_files import EEG_FILES, SPLIT_FILES, read_signals
-from trainer.evaluation.leaks import check_leaks
 from trainer.prepare import prepare
 
 SYNSETS = ["n02389026", "n03888257", "n03584829"]
@@ -78,9 +79,9 @@ def test_the_report_says_first_that_class_is_recording_block(tmp_path):
     trials = prepared(tmp_path, tmp_path / "store").trials()
     parts = {part: np.flatnonzero(trials.split == part) for part in ("train", "val", "test")}
     parts["test"] = np.arange(len(trials))  # six test trials are too few for a p of 0.01
-    first = check_leaks(trials, parts)[0]
+    first = run_checks(LeakInput(trials, parts))[0]
     assert first.passed is False
-    assert first.sentence.startswith("Class = recording block: every block holds one class only")
+    assert first.sentence.startswith("Class = recording block: every recording block holds one class only")
 
 
 @pytest.mark.parametrize("number", [0, 3])

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.loading.detect import reader_of
 from core.loading.load import load_recording
+from core.loading.readers import READERS
 from core.recording import Recording, describe
 from tests.format_cases import CASES, FormatCase
 
@@ -62,6 +64,10 @@ def test_is_known_under_any_name(case: FormatCase, tmp_path: Path) -> None:
     path = written(case, tmp_path)
     for suffix in (".xyz", ".edf", ".csv", ""):
         path = path.rename(path.with_name(f"monday{suffix}") if path.is_dir() else path.with_suffix(suffix))
+        if suffix in {".xyz", ".csv"} and case.reader in READERS and READERS[case.reader].isolated:
+            reader, how = reader_of(path, READERS)  # the rest of loading starts a process, and is the same
+            assert (reader.name, how[:14]) == (case.reader, "by its content")
+            continue
         recording = load(case, path)
         assert recording.source["format"] == case.reader
         assert recording.source["recognised"].startswith("by its content")

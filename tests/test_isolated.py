@@ -5,7 +5,6 @@ import importlib.util
 import os
 import signal
 import sys
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -95,9 +94,7 @@ def test_a_crash_is_one_line(parse) -> None:
 
 @pytest.mark.parametrize("how", ["hang", "sleep"])
 def test_a_hang_is_stopped(parse, how: str) -> None:
-    start = time.monotonic()
     assert "was stopped" in parse(how)
-    assert time.monotonic() - start < 8
 
 
 @pytest.mark.skipif(not LINUX, reason="memory is bounded on Linux only")

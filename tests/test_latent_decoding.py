@@ -55,7 +55,7 @@ def test_every_trial_is_decoded_once_by_an_encoder_that_never_saw_its_run(trials
     from trainer.training import folds
 
     asked = []
-    monkeypatch.setattr(folds, "fit_encoder", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(folds, "fit_encoder", lambda *arguments, **_: asked.append(arguments))
     tested = [test for test, _ in encoders_left_out(trials, CONFIG, {"sd1.latent": latents}, TANGENT)]
     assert sorted(np.concatenate(tested).tolist()) == list(range(len(trials)))
     for test, (_, parts, *_) in zip(tested, asked, strict=True):

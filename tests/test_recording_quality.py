@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.formats.toolboxes.native import save_recording
+from core.leaks.evidence.windows_before import seconds_before, windows_before
 from core.recording import Recording
 from tests.recording_folders import SFREQ, random_labels, recording, write_runs
 from trainer import console
@@ -15,7 +16,6 @@ from trainer.datasets.recordings import RecordingsOptions
 from trainer.prepare import main, prepare, quality
 from trainer.quality.decodability import decode_labels
 from trainer.quality.line_noise import excerpt, line_noise
-from trainer.quality.prestimulus_windows import seconds_before, windows_before
 from trainer.quality.quality_text import rate_text
 
 
@@ -40,7 +40,7 @@ def test_the_first_line_says_that_labels_can_be_decoded_and_do_not_leak(tmp_path
     printed = capsys.readouterr().out.splitlines()
     report = json.loads((tmp_path / "store" / "quality.json").read_text())
     assert printed[0] == report["verdict"]
-    assert printed[0].startswith("No leak found")
+    assert printed[0].startswith("Leak checks: 0 failed")
     assert "the labels can be decoded" in printed[0]
     assert report["after"]["value"] > 0.75 > 0.65 > report["before"]["value"]
     assert report["after"]["interval"][0] < report["after"]["value"] < report["after"]["interval"][1]
@@ -53,7 +53,7 @@ def test_the_first_line_says_that_labels_can_be_decoded_and_do_not_leak(tmp_path
 
 def test_an_answer_before_the_picture_is_called_a_leak_in_the_first_line(tmp_path):
     text, report = measured(write_runs(tmp_path / "mine", response_s=-0.5), tmp_path / "store")
-    assert text.splitlines()[0].startswith("LEAK: the label can be told before the picture is shown (ROC-AUC")
+    assert text.splitlines()[0].startswith("LEAK CHECKS: 2 failed (before the picture; markers locked to the EEG)")
     assert report["before"]["p_value"] <= 0.01
 
 
@@ -68,7 +68,8 @@ def test_a_run_for_each_label_is_called_a_block_design(tmp_path):
         save_recording(recording([label] * 20, seed=run), tmp_path / "mine" / f"run{run}.safetensors")
     # neither run has both events: each item means something in the folder
     text, report = measured(tmp_path / "mine", tmp_path / "store", events=("a", "b"))
-    assert text.splitlines()[0].startswith("LEAK: Class = recording block")
+    assert text.splitlines()[0].startswith("LEAK CHECKS: ")
+    assert "class against recording block" in text.splitlines()[0]
     assert report["after"]["value"] is None
     assert "one label only" in report["after"]["note"]
 
@@ -77,7 +78,7 @@ def test_labels_shown_in_long_rows_are_called_a_leak(tmp_path):
     save_recording(recording(["a"] * 20 + ["b"] * 20), tmp_path / "one.safetensors")
     text, _ = measured(tmp_path, tmp_path / "store")
     assert text.startswith("LEAK")
-    assert "follow each other" in text.splitlines()[0]
+    assert "class against time" in text.splitlines()[0]
 
 
 def test_rejected_trials_and_dropped_channels_are_told_with_their_reasons(tmp_path):
@@ -110,7 +111,7 @@ def test_faces_and_houses_on_a_muse_are_decodable_after_the_picture_only(shared_
     source = shared_data / "n170_muse"
     options = {"events": ("1=house", "2=face"), "files": ("subject1_*15.3*",)}
     text, report = measured(source, tmp_path / "store", **options)
-    assert text.startswith("No leak found")
+    assert text.startswith("Leak checks: 0 failed")
     assert report["after"]["value"] > 0.66
     assert report["after"]["p_value"] <= 0.001
     assert abs(report["before"]["value"] - 0.5) < 0.06
@@ -123,7 +124,7 @@ def test_faces_and_houses_on_a_muse_are_decodable_after_the_picture_only(shared_
 def test_an_answer_that_always_follows_its_picture_leaks_into_the_time_before_it(shared_data, tmp_path):
     options = {"events": ("square", "rt"), "files": ("*.set",)}
     text, report = measured(shared_data / "eeg_formats" / "eeglab", tmp_path / "store", **options)
-    assert text.startswith("LEAK: the label can be told before")
+    assert "before the picture" in text.splitlines()[0]
     assert report["before"]["value"] > 0.7
 
 

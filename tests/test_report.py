@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from core.leaks.check import Check
 from tests.html_reader import Reader
-from trainer.evaluation.leaks import Check
 from trainer.reports import run_report as report_module
 from trainer.reports.charts import attribute_bars, confusion_table, nice_ticks, number, training_curve
 from trainer.reports.run_report import plain, write_report
@@ -90,10 +90,18 @@ def test_every_picture_and_table_can_be_read_aloud(tmp_path):
 @pytest.mark.parametrize(
     ("checks", "first"),
     [
-        ([PASSED, OPEN], "No leak check failed."),
-        ([PASSED, FAILED], "A leak check failed: the score is a leak, not vision."),
-        ([FAILED, FAILED], "2 leak checks failed: the score is a leak, not vision."),
-        ([], "No leak check was made."),
+        ([PASSED, OPEN], "Leak checks: 0 failed, 1 passed, 1 could not be checked."),
+        (
+            [PASSED, FAILED],
+            "LEAK CHECKS: 1 failed (class against recording block), 1 passed, 0 could not be checked: "
+            "the score is a leak, not vision.",
+        ),
+        (
+            [FAILED, FAILED],
+            "LEAK CHECKS: 2 failed (class against recording block; class against recording block), 0 passed, "
+            "0 could not be checked: the score is a leak, not vision.",
+        ),
+        ([], "Leak checks: none was made, so nothing speaks against a leak."),
     ],
 )
 def test_the_first_line_says_whether_a_leak_check_failed(tmp_path, checks, first):
@@ -107,18 +115,19 @@ def test_both_files_begin_with_the_verdict(tmp_path):
     write_report(tmp_path, full_report(checks=[FAILED]))
     told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert next(iter(told)) == "verdict"
-    assert told["verdict"] == read(tmp_path).words[1] == "A leak check failed: the score is a leak, not vision."
+    assert told["verdict"] == read(tmp_path).words[1]
+    assert told["verdict"].startswith("LEAK CHECKS: 1 failed (class against recording block), 0 passed")
 
 
 def test_a_leak_that_gives_no_score_above_chance_is_said_to_show_nothing(tmp_path):
     write_report(tmp_path, full_report(checks=[FAILED], scores=[score(p_value=0.4, interval=[0.004, 0.006])]))
-    assert read(tmp_path).words[1].startswith("A leak check failed, though no score is above chance")
+    assert read(tmp_path).words[1].endswith("no score is above chance; one that is would not show vision.")
 
 
 def test_a_check_that_could_not_be_made_is_not_called_passed(tmp_path):
     write_report(tmp_path, full_report(checks=[PASSED, OPEN]))
     words = read(tmp_path).words
-    assert words[2] == "1 passed, 1 could not be made."
+    assert words[1].endswith("1 passed, 1 could not be checked.")
     assert "not checked" in words
 
 

@@ -1,5 +1,7 @@
 """Windows are chosen as asked and cut as training cut them; what cannot be cut is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from core.preprocessing.continuous import prepare_continuous
 from core.preprocessing.selection import (
     Selection,
     cut_raw,
+    inside,
     parse_places,
     parse_times,
     raw_means,
@@ -16,9 +19,11 @@ from core.preprocessing.selection import (
     select_times,
     selected_eeg,
     slide,
+    that_fit,
 )
 from core.preprocessing.windows import cut_windows
 from core.recording import Event, Recording
+from tests.small_encoders import noise_recording
 
 NAMES = ("AF7", "AF8", "TP9", "TP10")
 
@@ -179,3 +184,18 @@ def test_sliding_leaves_out_windows_that_would_cross_a_gap(recording):
     gapped = Recording(recording.data, 128.0, NAMES, events=recording.events, segments=(0, 448))
     moments = [group[0] for group in slide(gapped, 4, 2.0, 6.0, tmax=1.0).groups]
     assert moments == [2.0, 2.25, 2.5, 3.5, 3.75, 4.0, 4.25, 4.5, 4.75, 5.0]
+
+
+def test_moments_at_the_edge_are_left_out_and_counted():
+    made = replace(noise_recording(), events=tuple(Event(t, 0.0, "face") for t in (0.02, 3.0, 5.0, 11.6)))
+    chosen = inside(select_events(made))
+    assert [group[0] for group in chosen.groups] == [3.0, 5.0]
+    assert chosen.note == "2 of 4 moments left out: too near to an end of the recording or to a gap in it"
+    config = PreprocessingConfig(made.ch_names, made.sfreq, -0.1, 0.3)
+    fit = that_fit(select_events(made), config)
+    assert [group[0] for group in fit.groups] == [3.0, 5.0, 11.6]
+    assert fit.note.startswith("1 of 4 moments left out: outside the recording (-0.1 to 0.3 s about each")
+    mean = that_fit(select_events(made, average="all"), config)
+    assert (len(mean), mean.note == fit.note) == (1, True)
+    assert inside(select_events(made, places="1")).note == ""
+    assert len(inside(select_events(made, places="0"))) == 1  # an encoder with a shorter window may still take it

@@ -4,7 +4,7 @@
     python trainer/evaluate.py runs/first --model path/to/stable-diffusion   # pictures too
 
 The report's first line says whether a leak check failed. Beside every score stand chance, the train-mean baseline, the
-shuffled-EEG baseline, a permutation p, a bootstrap interval and, on the phantom, the ideal observer.
+shuffled-EEG baseline, a permutation p, an interval and, on the phantom, the ideal observer.
 """
 
 import sys
@@ -16,7 +16,8 @@ if __name__ == "__main__":
 
 import tyro
 
-from core.files import PHANTOM
+from core.files import PHANTOM, text_lines
+from core.leaks.check import verdict
 from trainer.console import run
 from trainer.drawing.two_levels import AUTO, DENOISE, NONE, decode_levels, init_of, text_space
 from trainer.evaluation.decoding_report import (
@@ -24,6 +25,7 @@ from trainer.evaluation.decoding_report import (
     decoding_report,
     open_run,
     provenance_section,
+    say_unknown_sessions,
     write_card_metrics,
 )
 from trainer.evaluation.protocol_report import FOLDS, protocol_section, protocol_table
@@ -31,6 +33,10 @@ from trainer.protocols.registry import protocol_named
 
 GIVEN = "given-split"
 SHOWN = 12  # rows of the report's picture grid
+UNSCORED = {
+    "title": "Pictures are not scored",
+    "table": {"why": "only of the phantom is it known what a picture should look like; these are to be looked at"},
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class EvaluateOptions:
     """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom,
     its own by default.
     """
+    config: str = ""
+    """For a single-file checkpoint while offline: a diffusers folder of the same family."""
     pictures: bool = True
     """Draw pictures where there is a model and the head can drive it."""
     init: str = AUTO
@@ -66,25 +74,39 @@ class EvaluateOptions:
 
 def evaluate(options: EvaluateOptions) -> dict:
     """Evaluate a run, write report.json and report.html into its folder and return the report."""
-    from trainer.evaluation.leaks import check_leaks
+    from trainer.evaluation.leaks.run_checks import checks_of_run
+    from trainer.evaluation.leaks.store_checks import print_checks, with_folds
     from trainer.reports.run_report import write_report
+    from trainer.training.splits import fold_options
 
     protocol = protocol_named(options.protocol).name
     evaluated = open_run(options.run, options.data)
+    checks = checks_of_run(evaluated)
+    if protocol != GIVEN:
+        folds = protocol_named(protocol).folds(evaluated.trials, fold_options(evaluated.options, options.n_folds))
+        images = evaluated.options.targets.images
+        checks = with_folds(checks, evaluated.store, evaluated.trials, (fold.parts for fold in folds), images)
+    print_checks(checks)  # before anything else is said
+    say_unknown_sessions(evaluated)
     scores, sections, found = decoding_report(evaluated)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
     pictures = {}
     drawable = text_space(evaluated.encoder) is not None or init_of(evaluated.encoder, options.init) != NONE
-    if options.pictures and model and evaluated.is_phantom and drawable:
+    if options.pictures and model and not drawable:
+        print(f"no pictures: Stable Diffusion takes no head of this encoder ({', '.join(evaluated.encoder.spaces)})")
+    elif options.pictures and model and evaluated.is_phantom:
         drawn_scores, drawn_sections, pictures = picture_report(evaluated, model, options, found)
         scores, sections = scores + drawn_scores, sections + drawn_sections
+    elif options.pictures and model:
+        pictures = unscored_pictures(evaluated, model, options)
+        sections.append(UNSCORED)
     if protocol != GIVEN:
         sections.append(protocol_section(evaluated, protocol, options.run / "folds" / protocol, options.n_folds))
     write_card_metrics(evaluated, scores)
     report = {
         "title": evaluated.encoder.card.get("name", "EEG encoder"),
         "simulated": bool(evaluated.provenance.get("simulated", False)),
-        "checks": check_leaks(evaluated.trials, evaluated.parts),
+        "checks": checks,
         "scores": scores,
         "sections": sections,
         "curve": training_curve(options.run),
@@ -110,7 +132,7 @@ def picture_report(
     from trainer.evaluation.phantom_truth import scenes_named
     from trainer.evaluation.picture_metrics import pixel_correlation, ssim
 
-    pipeline = load_pipeline(model)
+    pipeline = load_pipeline(model, config=options.config or None)
     captions = evaluated.test.caption.tolist()
     levels = decode_levels(
         evaluated.encoder, evaluated.outputs, pipeline, init=options.init, restore_spread=options.restore_spread
@@ -138,19 +160,40 @@ def picture_report(
     return scores, sections, grid
 
 
+def unscored_pictures(evaluated: Evaluated, model: str, options: EvaluateOptions) -> dict:
+    """Return the report's grid of pictures drawn from a few test windows of real EEG, which no judge can score.
+
+    Beside each stand what its true caption and the train mean give with the same noise, and what was seen where the run
+    was trained on pictures.
+    """
+    from core.conditioning.diffusers_pipeline import load_pipeline
+    from trainer.drawing.unscored import draw_some, seen_beside, spread_out
+
+    pipeline = load_pipeline(model, config=options.config or None)
+    rows = spread_out(evaluated.test, SHOWN)
+    outputs = {space: output[rows] for space, output in evaluated.outputs.items()}
+    levels = decode_levels(
+        evaluated.encoder, outputs, pipeline, init=options.init, restore_spread=options.restore_spread
+    )
+    captions = evaluated.test.caption[rows].tolist()
+    grid = draw_some(pipeline, levels, captions, options.seed, options.steps, options.guidance, options.denoise)
+    images = evaluated.options.targets.images
+    return {"captions": captions, **seen_beside(images, evaluated.test.image_id[rows].tolist()), **grid}
+
+
 def training_curve(run_folder: Path) -> list[dict]:
     """Return the rows of metrics.jsonl; none for an encoder fitted in closed form."""
     import json
 
     path = run_folder / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return [json.loads(line) for line in text_lines(path.read_text(encoding="utf-8"))] if path.is_file() else []
 
 
 def table(report: dict) -> str:
     """Return the report's scores as lines of text."""
     lines = [
         f"{'score':40} {'value':>7} {'95 % interval':>17} {'chance':>7} "
-        f"{'mean':>7} {'shuffled':>8} {'p':>7} {'ceiling':>7}"
+        f"{'mean':>7} {'shuffled':>8} {'p':>7} {'p Holm':>7} {'ceiling':>7}"
     ]
     for entry in report["scores"]:
         low, high = entry["interval"]
@@ -158,6 +201,8 @@ def table(report: dict) -> str:
         cells = [f"{entry['value']:7.3f}", f"{low:7.3f} to {high:6.3f}", f"{entry['chance']:7.3f}"]
         cells.append("      -" if mean is None else f"{mean:7.3f}")
         cells += [f"{entry['baselines']['shuffled EEG']:8.3f}", f"{entry['p_value']:7.3g}"]
+        family = entry.get("p_holm")
+        cells.append("      -" if family is None else f"{family:7.3g}")
         cells.append("      -" if entry["ceiling"] is None else f"{entry['ceiling']:7.3f}")
         lines.append(f"{entry['name']:40} {' '.join(cells)}")
     return "\n".join(lines)
@@ -167,7 +212,7 @@ def main() -> None:
     """Parse the command line, evaluate, and print the table."""
     options = tyro.cli(EvaluateOptions, description=__doc__)
     report = evaluate(options)
-    print(table(report))
+    print(f"{table(report)}\n{verdict(report['checks'], report['scores'])}")
     for section in report["sections"]:
         if section["title"].startswith(FOLDS):
             print(protocol_table(section))

@@ -73,9 +73,6 @@ def document(title: str, body: str, simulated: bool = False, style: str = "") ->
 
 def _verdict(first: str, checks: list[dict]) -> str:
     failed = [check for check in checks if check.get("passed") is False]
-    open_ = sum(check.get("passed") is None for check in checks)
-    passed = len(checks) - len(failed) - open_
-    counts = f"{passed} passed" + (f", {open_} could not be made" if open_ else "")
     if failed:
         told = "".join(f"<li>{escape(check['sentence'])}</li>" for check in failed)
         return (
@@ -90,7 +87,7 @@ def _verdict(first: str, checks: list[dict]) -> str:
         )
     return (
         '<div class="verdict good"><p><span class="mark" aria-hidden="true">✓</span>'
-        f'<strong>{escape(first)}</strong> <span class="quiet">{counts}.</span></p></div>'
+        f"<strong>{escape(first)}</strong></p></div>"
     )
 
 
@@ -143,9 +140,7 @@ def _scores(scores: list[dict], simulated: bool) -> str:
         f'<div><dt><i class="key {name.split()[0].lower()}" aria-hidden="true"></i>{name}</dt><dd>{hint}</dd></div>'
         for name, hint in hints.items()
     )
-    value_key = (
-        '<div><dt><i class="key value" aria-hidden="true"></i>Value</dt><dd>with its bootstrap 95 % interval</dd></div>'
-    )
+    value_key = '<div><dt><i class="key value" aria-hidden="true"></i>Value</dt><dd>with its 95 % interval</dd></div>'
     body = (
         f'<table class="scores" role="table"><thead role="rowgroup"><tr role="row">{cells}</tr></thead>'
         f'<tbody role="rowgroup">{rows}</tbody></table>\n<dl class="legend">{value_key}{key}</dl>'
@@ -169,12 +164,13 @@ def _score_row(row: dict) -> str:
         doubts.append("below the train mean")
     doubt = "".join(f'<span class="weak">{text}</span>' for text in doubts)
     dim = ' class="dim"' if weak else ""
+    family = f" (Holm {row['p_holm']:.2g})" if row.get("p_holm") is not None else ""
     cells = (
         ("Chance", number(row.get("chance"))),
         ("Train mean", number(baselines.get("train mean"))),
         ("Shuffled EEG", number(baselines.get("shuffled EEG"))),
         ("Ceiling", number(row.get("ceiling"))),
-        ("p", f"{p:.2g}" if p is not None else "–"),
+        ("p", f"{p:.2g}{family}" if p is not None else "–"),
     )
     tail = "".join(f'<td role="cell" data-name="{name}">{value}</td>' for name, value in cells)
     return (

@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 
 from core.files import write_atomically
+from core.leaks.check import verdict
 
-from ..evaluation.leaks import verdict
 from .run_page import page, with_section
 
 LARGEST_SIDE = 256  # pixels; larger pictures are shrunk for the page
@@ -24,7 +24,7 @@ def write_report(folder: str | Path, report: Mapping[str, Any], pictures: Mappin
 
     Both begin with the verdict of the leak checks.
 
-    report: `title` and, all optional, `simulated` (bool), `checks` (leaks.Check or dicts of its fields), `scores`
+    report: `title` and, all optional, `simulated` (bool), `checks` (`Check` or dicts of its fields), `scores`
     (dicts with `name`, `value`, `interval`, `chance`, `baselines`, `p_value`, `ceiling`, `n`, `note`), `sections`
     (dicts with `title` and any of `text`, `table`, `attributes`, `confusion`), `curve` (a dict an epoch) and
     `provenance`. Numbers may be numpy's or torch's. pictures: stacks (n, 3, H, W) in [0, 1] or uint8 (n, H, W, 3)
