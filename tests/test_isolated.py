@@ -40,6 +40,10 @@ def hang(path, options):
     while True:
         pass
 
+def wait(path, options):
+    time.sleep(1.5)
+    raise RuntimeError("not mine after 1.5 s by the clock")
+
 def sleep(path, options):
     time.sleep(600)
 
@@ -71,7 +75,7 @@ def parse(tmp_path, monkeypatch):
     file = tmp_path / "r.cnt"
     file.write_bytes(bytes(1000))
     monkeypatch.setattr(isolated, "PROGRAM", program)
-    monkeypatch.setattr(isolated, "READ_S", 2.0)
+    monkeypatch.setattr(isolated, "READ_S", 1.0)
 
     def run(name: str) -> str:
         reader = Reader(name, (".cnt",), READERS["edf"].read, "a family of files", isolated=True)
@@ -95,6 +99,12 @@ def test_a_crash_is_one_line(parse) -> None:
 @pytest.mark.parametrize("how", ["hang", "sleep"])
 def test_a_hang_is_stopped(parse, how: str) -> None:
     assert "was stopped" in parse(how)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a processor's time is bounded where there is a resource module")
+def test_a_busy_machine_does_not_cost_a_parser_its_time(parse, monkeypatch) -> None:
+    monkeypatch.setattr(isolated, "READ_S", 0.5)
+    assert "not mine after 1.5 s by the clock" in parse("wait")
 
 
 @pytest.mark.skipif(not LINUX, reason="memory is bounded on Linux only")

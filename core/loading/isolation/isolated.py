@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ PROGRAM = Path(__file__).with_name("isolated_child.py")
 # what a cold disk and a virus scanner take to start Python and import MNE
 START_S = 60.0
 READ_S, BYTES_PER_S = 8.0, 4 << 20
+BUSY = 5.0  # by how much longer than its processor's time a child may take where others use the machine
 # compressed recordings unfold about threefold into int16 and twelvefold into float64
 MEMORY, MEMORY_PER_BYTE = 1 << 30, 32
 MOST_BYTES = 16 << 30
@@ -26,9 +28,9 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 def read_isolated(reader: Reader, path: Path, options: ReadOptions) -> Signals:
     """Run a reader in a child process and return what it read.
 
-    The child may take 8 s and a second for every 4 MiB of the recording's files, and memory of 1 GiB and 32 times their
-    size (bounded on Linux; other systems bound the time only). Raises ValueError, in one line, where it crashes, hangs
-    or asks for more, and whatever the reader raises.
+    The child may take 8 s of a processor and a second for every 4 MiB of the recording's files, five times that by the
+    clock, and memory of 1 GiB and 32 times their size (bounded on Linux; macOS bounds time only, Windows time by the
+    clock). Raises ValueError, in one line, where it crashes, hangs or asks for more, and whatever the reader raises.
     """
     size = sum(file.stat().st_size for file in files_of_set(path)) if path.is_file() else _size_of_folder(path)
     seconds = READ_S + size / BYTES_PER_S
@@ -52,9 +54,9 @@ def read_isolated(reader: Reader, path: Path, options: ReadOptions) -> Signals:
             took = f"in {START_S:g} s" if starting.passed else f"({_ended(child)})"
             raise ValueError(f"{path}: the process that reads {reader.name} files did not start {took}")
         if "ready" in answer:
-            with _Deadline(child, seconds) as reading:
+            with _Deadline(child, seconds * BUSY) as reading:
                 answer = _exchange(child, None)
-            if answer is None and reading.passed:
+            if answer is None and (reading.passed or _used_its_time(child)):
                 raise ValueError(
                     f"{path}: cannot be read as {reader.description}: its parser was still at it after {seconds:.0f} s "
                     "and was stopped; the file is damaged, or of another kind that shares the name"
@@ -122,6 +124,14 @@ def _exchange(child: subprocess.Popen[bytes], message: dict[str, Any] | None) ->
         return receive(child.stdout, MOST_BYTES)
     except (EOFError, OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _used_its_time(child: subprocess.Popen[bytes]) -> bool:
+    """Return whether the system ended the child for the processor's time it took."""
+    try:
+        return sys.platform != "win32" and child.wait(timeout=5) == -signal.SIGXCPU
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _ended(child: subprocess.Popen[bytes]) -> str:

@@ -73,7 +73,7 @@ def _no_crash_reports() -> None:
 
 
 def _bound(memory: int, seconds: float) -> None:
-    """Bound what is asked for from here on, and the processor's time in case nobody is left to stop us."""
+    """Bound what is asked for from here on, and the processor's time, which no busy machine takes from us."""
     if sys.platform == "win32":
         return
     import resource
@@ -83,7 +83,7 @@ def _bound(memory: int, seconds: float) -> None:
         resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 2)
+    lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + seconds) + 1)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory)
