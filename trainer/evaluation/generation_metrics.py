@@ -87,7 +87,7 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
 def _factor(rows: np.ndarray) -> np.ndarray:
     """Return the smaller of two x with xᵀx = the covariance of rows (n, width): the centred rows, or their triangle."""
     centred = (rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)
-    return np.linalg.qr(centred, mode="r") if len(rows) > rows.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
 
 
 def cosine_similarity(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:

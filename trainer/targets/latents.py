@@ -39,8 +39,8 @@ def load_autoencoder(where: str, config: str = "") -> Any:
     tries += [(AutoencoderKL, ""), (AutoencoderTiny, "")] if not (path / "vae").is_dir() else []
     for made, subfolder in tries:
         try:
-            config = made.load_config(where, **({"subfolder": subfolder} if subfolder else {}))
-            if config.get("_class_name", made.__name__) != made.__name__:
+            found: Any = made.load_config(where, **({"subfolder": subfolder} if subfolder else {}))
+            if found.get("_class_name", made.__name__) != made.__name__:
                 continue
             return made.from_pretrained(where, **({"subfolder": subfolder} if subfolder else {})).eval()
         except (OSError, ValueError):
