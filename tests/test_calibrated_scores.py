@@ -16,7 +16,15 @@ from core.scoring.intervals import (
     share_interval,
     wilson_interval,
 )
-from core.scoring.permutations import how_many, null_of, permuted_aucs, permuted_by_units
+from core.scoring.permutations import (
+    how_many,
+    null_of,
+    permuted_aucs,
+    permuted_by_units,
+    spread_of_answers,
+    spread_of_scores,
+    spread_where_clear,
+)
 from core.scoring.scores import roc_auc
 
 
@@ -220,3 +228,39 @@ def test_pictures_known_again_are_no_evidence(rng):
 
 def test_fewer_shuffles_of_very_many_trials():
     assert [how_many(100), how_many(64_000), how_many(10**7), how_many(10**7, 200)] == [2000, 999, 999, 200]
+
+
+@pytest.fixture(scope="module")
+def two_runs_of_noise() -> tuple[np.ndarray, np.ndarray]:
+    """The share of right answers and the mean signed score of 3,000 pairs of runs of noise, each told by the other's
+    class means: (3000,) each, in standard deviations of independent trials.
+    """
+    rng = np.random.default_rng(0)
+    n, width = 40, 12
+    label = np.tile([-1.0, 1.0], n // 2)
+    shares, means = [], []
+    for _ in range(3000):
+        runs = rng.standard_normal((2, n, width))
+        signed = []
+        for tested, fitted in ((0, 1), (1, 0)):
+            weights = label @ runs[fitted]
+            signed.append(label * (runs[tested] @ weights) / np.linalg.norm(weights))
+        both = np.concatenate(signed)
+        shares.append(((both > 0).mean() - 0.5) / np.sqrt(0.25 / len(both)))
+        means.append(both.mean() * np.sqrt(len(both)))
+    return np.array(shares), np.array(means)
+
+
+def test_the_share_of_right_answers_is_less_inflated_than_the_scores(two_runs_of_noise) -> None:
+    of_answers, of_scores = (values.var() for values in two_runs_of_noise)
+    assert 1.75 < of_scores < 2.2
+    assert of_answers == pytest.approx(spread_of_answers(of_scores), rel=0.07)
+    assert spread_of_scores(spread_of_answers(1.7)) == pytest.approx(1.7)
+
+
+def test_decoders_whose_halves_agree_share_less_than_on_noise() -> None:
+    far = [spread_where_clear(1.9, agreement, n_folds=3) for agreement in (0.0, 0.5, 0.8, 0.95)]
+    assert far[0] == pytest.approx(1.9)
+    assert far == sorted(far, reverse=True)
+    assert 1 < far[-1] < 1.1
+    assert spread_where_clear(1.9, -0.2, n_folds=2) == pytest.approx(1.9)

@@ -29,7 +29,7 @@ from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
 from core.scoring.intervals import auc_interval, share_interval
-from core.scoring.permutations import SHARED_AT_MOST, how_many, null_of, permuted_aucs, usual_spread
+from core.scoring.permutations import SHARED_AT_MOST, how_many, null_of, permuted_aucs, spread_of_answers, usual_spread
 from core.scoring.scores import roc_auc
 from trainer.calibration.left_out import note_leaks
 from trainer.config.flags import with_flags
@@ -165,7 +165,8 @@ def cross_validated_figures(
     everything, usual = store.trials() if refit else None, usual_spread(reads_labels)
     figures = auc_figures(scores, trials, seed, fold_of, refit, everything, row.by_picture, usual)
     right, unit = ((scores > 0) == trials.label).astype(float), units_of(trials, row.by_picture).unit
-    interval = share_interval(right, unit, figures["inflation"], fold=None if row.by_picture else fold_of)
+    spread = spread_of_answers(figures["inflation"])
+    interval = share_interval(right, unit, spread, fold=None if row.by_picture else fold_of)
     return {**figures, "accuracy": float(right.mean()), "accuracy_interval": [float(b) for b in interval]}
 
 

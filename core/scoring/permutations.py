@@ -17,6 +17,7 @@ UNCLEAR = (0.002, 0.15)  # p between these is worth refits
 # whose features know their labels repeats itself less.
 SHARED_AT_MOST, SHARED_BY_LINEAR, SHARED_BY_LABELS = 2.0, 1.9, 1.3
 WORTH = 10  # as how many refits what is usual counts
+OF_SIGNS = 2 / np.pi  # how much of a weak correlation of two Gaussian scores their signs keep
 AWAY = 4.0  # squared standard deviations from the null at which an interval takes the mean of both inflations
 
 
@@ -39,15 +40,15 @@ class Null:
     n_refits: int = 0
     shared: bool = False
 
-    def spread_at(self, observed: float, permuted: np.ndarray) -> float:
-        """Return the inflation of an interval about an observed score: at the null what the null shows, far from it
-        `SHARED_AT_MOST`, since there decoders also differ by what they learnt.
+    def spread_at(self, observed: float, permuted: np.ndarray, far: float = SHARED_AT_MOST) -> float:
+        """Return the inflation of an interval about an observed score: at the null what the null shows, well above it
+        `far`, by default the most that it can be, since there decoders also differ by what they learnt.
         """
         if not self.shared:
             return 1.0
         variance = float(permuted.var()) * self.inflation
         away = (observed - self.mean) ** 2 / variance if variance > 0 else np.inf
-        return float(self.inflation + (SHARED_AT_MOST - self.inflation) * (1 / (1 + AWAY / away) if away > 0 else 0.0))
+        return float(self.inflation + (far - self.inflation) * (1 / (1 + AWAY / away) if away > 0 else 0.0))
 
     def text(self) -> str:
         """Return p with what it rests on, in a few words."""
@@ -168,6 +169,29 @@ def null_of(
             if not UNCLEAR[0] < p_value < UNCLEAR[1]:
                 break
     return found(p_value, inflation, squares)
+
+
+def spread_of_answers(inflation: float) -> float:
+    """Return the inflation of the share of right answers where that of the scores behind them is given."""
+    return 1 + (inflation - 1) * OF_SIGNS
+
+
+def spread_of_scores(inflation: float) -> float:
+    """Return the inflation of scores where that of the share of right answers is given."""
+    return 1 + (inflation - 1) / OF_SIGNS
+
+
+def spread_where_clear(usual: float, agreement: float, n_folds: int) -> float:
+    """Return the inflation well above the null, from how well decoders fitted to halves of the training agree.
+
+    usual: at the null. agreement: the correlation of their scores of one trial inside a class. In a linear decoder the
+    trials that two folds share, and each pair of trials that stands once on either side, move a score by the part of
+    the weights that is noise: of a decoder with u times more signal than noise that part is 1 / (1 + u), and halves of
+    its training agree by u / (2 + u). What decoders differ by adds up to 2 u / (1 + u) shares of n_folds - 1.
+    """
+    agreement = min(max(agreement, 0.0), 0.999)
+    u = 2 * agreement / (1 - agreement)
+    return 1 + (usual - 1) * (1 + 2 * u / ((1 + u) * max(n_folds - 1, 1))) / (1 + u)
 
 
 def usual_spread(reads_labels: bool | None) -> float:

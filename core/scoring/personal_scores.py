@@ -6,7 +6,7 @@ import numpy as np
 
 from .design import Units, exchangeable_units, stretches
 from .intervals import auc_interval, balanced_share_interval
-from .permutations import SHARED_AT_MOST, null_of, permuted_by_units
+from .permutations import SHARED_AT_MOST, null_of, permuted_by_units, spread_of_answers, spread_of_scores
 from .scores import roc_auc
 
 PERMUTATIONS = 1000
@@ -78,13 +78,14 @@ def scores_of(
 
     whole = label if all_labels is None else all_labels
     null = null_of(
-        value(label), permuted, units, label, shared=len(np.unique(fold)) > 1, usual=usual,
+        value(label), permuted, units, label, shared=len(np.unique(fold)) > 1,
+        usual=spread_of_answers(usual),
         refit=None if refit is None else again,
         refit_units=units_in_time(whole, n_labels, np.arange(len(whole)) * len(np.unique(fold)) // len(whole)),
         refit_truth=whole,
         linked=units.linked(fold),
     )  # fmt: skip
-    inflation = null.spread_at(accuracy, permuted)
+    inflation = null.spread_at(accuracy, permuted, spread_of_answers(SHARED_AT_MOST))
     low, high = balanced_share_interval(best == label, label, units.unit, inflation)
     figures = {
         "accuracy": accuracy,
@@ -102,7 +103,9 @@ def scores_of(
     if n_labels == 2:
         score = logits[:, 1] - logits[:, 0]
         figures["roc_auc"] = roc_auc(score, label)
-        figures["roc_auc_low"], figures["roc_auc_high"] = auc_interval(score, label, None, units.unit, inflation)
+        figures["roc_auc_low"], figures["roc_auc_high"] = auc_interval(
+            score, label, None, units.unit, spread_of_scores(inflation)
+        )
     return figures
 
 
