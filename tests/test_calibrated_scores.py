@@ -6,6 +6,7 @@ from scipy import stats
 
 from core.scoring.design import Units, exchangeable_units, least_p, stretches
 from core.scoring.families import holm
+from core.scoring.halves import agreement_of, halves_of
 from core.scoring.intervals import (
     auc_influences,
     auc_interval,
@@ -22,8 +23,8 @@ from core.scoring.permutations import (
     permuted_aucs,
     permuted_by_units,
     spread_of_answers,
+    spread_of_folds,
     spread_of_scores,
-    spread_where_clear,
 )
 from core.scoring.scores import roc_auc
 
@@ -258,9 +259,41 @@ def test_the_share_of_right_answers_is_less_inflated_than_the_scores(two_runs_of
     assert spread_of_scores(spread_of_answers(1.7)) == pytest.approx(1.7)
 
 
-def test_decoders_whose_halves_agree_share_less_than_on_noise() -> None:
-    far = [spread_where_clear(1.9, agreement, n_folds=3) for agreement in (0.0, 0.5, 0.8, 0.95)]
-    assert far[0] == pytest.approx(1.9)
-    assert far == sorted(far, reverse=True)
-    assert 1 < far[-1] < 1.1
-    assert spread_where_clear(1.9, -0.2, n_folds=2) == pytest.approx(1.9)
+@pytest.mark.parametrize(("distance", "n_folds"), [(0.0, 3), (0.6, 3), (1.0, 3), (2.0, 3), (0.6, 2), (1.0, 6)])
+def test_the_inflation_of_folds_follows_from_how_decoders_of_halves_agree(distance, n_folds) -> None:
+    rng = np.random.default_rng(1)
+    n, width = 40, 12
+    label = np.tile([0, 1], n // 2)
+    values, alone, agreements = [], [], []
+    for _ in range(500):
+        runs = rng.standard_normal((n_folds, n, width))
+        runs[:, :, 0] += distance * (label - 0.5)
+        aucs, variance = [], 0.0
+        for tested in range(n_folds):
+            rows, given = np.delete(runs, tested, axis=0).reshape(-1, width), np.tile(label, n_folds - 1)
+            own, signs = runs[tested], 2 * given - 1
+            auc, moved = auc_influences(own @ (signs @ rows), label)
+            aucs.append(auc)
+            variance += np.square(moved).sum() / n_folds**2
+            half = halves_of(given, np.arange(len(given)))
+            answers = [own @ (signs[one] @ rows[one]) for one in (half, ~half)]
+            agreements.append(agreement_of(*answers, label))
+        values.append(np.mean(aucs))
+        alone.append(variance)
+    measured = np.var(values) / np.mean(alone)
+    assert spread_of_folds(1.95, float(np.mean(agreements)), n_folds) == pytest.approx(measured, rel=0.25)
+
+
+def test_halves_hold_whole_units_and_both_labels() -> None:
+    unit = np.repeat(np.arange(20), 5)
+    label = np.repeat(np.arange(20) % 2, 5)
+    half = halves_of(label, unit)
+    assert all(len(set(half[unit == one])) == 1 for one in range(20))
+    assert np.bincount(label[half]).tolist() == np.bincount(label[~half]).tolist() == [25, 25]
+
+
+def test_decoders_that_answer_alike_agree_and_constant_ones_do_not(rng) -> None:
+    scores, label = rng.standard_normal(100), np.arange(100) % 2
+    assert agreement_of(scores, 3 * scores + label, label) == pytest.approx(1.0)
+    assert abs(agreement_of(scores, rng.standard_normal(100), label)) < 0.3
+    assert agreement_of(scores, np.zeros(100), label) == 0

@@ -28,8 +28,17 @@ from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
+from core.scoring.halves import agreement_of, halves_of
 from core.scoring.intervals import auc_interval, share_interval
-from core.scoring.permutations import SHARED_AT_MOST, how_many, null_of, permuted_aucs, spread_of_answers, usual_spread
+from core.scoring.permutations import (
+    SHARED_AT_MOST,
+    how_many,
+    null_of,
+    permuted_aucs,
+    spread_of_answers,
+    spread_of_folds,
+    usual_spread,
+)
 from core.scoring.scores import roc_auc
 from trainer.calibration.left_out import note_leaks
 from trainer.config.flags import with_flags
@@ -44,7 +53,7 @@ from trainer.training.fit import fit_encoder
 from trainer.training.folds import fitted_folds
 from trainer.training.splits import fold_options, split_hash
 
-PERMUTATIONS = 2000
+PERMUTATIONS, ASKED_FOLDS = 2000, 3
 DEFAULT = "leave-one-run-out"
 KNOWN_AGAIN = "pictures stand in training and test: p tells that pictures are known again, labels perhaps not"
 
@@ -163,7 +172,8 @@ def cross_validated_figures(
     reads_labels = None if encoder.fit is None else encoder.fit_reads_labels
     refit = _refit(store, options, protocol, n_folds) if refits and reads_labels is not None else None
     everything, usual = store.trials() if refit else None, usual_spread(reads_labels)
-    figures = auc_figures(scores, trials, seed, fold_of, refit, everything, row.by_picture, usual)
+    agreement = None if refit is None else halves_agree(store, options, protocol, n_folds)
+    figures = auc_figures(scores, trials, seed, fold_of, refit, everything, row.by_picture, usual, agreement)
     right, unit = ((scores > 0) == trials.label).astype(float), units_of(trials, row.by_picture).unit
     spread = spread_of_answers(figures["inflation"])
     interval = share_interval(right, unit, spread, fold=None if row.by_picture else fold_of)
@@ -184,6 +194,28 @@ def _refit(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int
     return score
 
 
+def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int) -> float:
+    """Return how alike encoders answer that are fitted to halves of a fold's training, the mean of three folds at most
+    (`agreement_of`).
+    """
+    trials = store.trials()
+    folds = list(protocol_named(protocol).folds(trials, fold_options(options, n_folds)))
+    found = []
+    for fold in (folds[place] for place in np.unique(np.linspace(0, len(folds) - 1, ASKED_FOLDS).round().astype(int))):
+        half = halves_of(trials.label[fold.train], units_of(trials.select_columns(fold.train)).unit)
+        answers = []
+        for one in (half, ~half):
+            rows = fold.train[one]
+            if len(np.unique(trials.label[rows])) < 2:
+                return 0.0
+            parts = {**fold.parts, "train": rows}
+            encoder = fit_encoder(trials, parts, store.config, {}, options, calibrated=False)
+            outputs = predict(encoder, by_sessions(trials, encoder.normaliser).unread(fold.test).eeg)["prompts"]
+            answers.append((outputs[:, 1].double() - outputs[:, 0].double()).numpy())
+        found.append(agreement_of(answers[0], answers[1], trials.label[fold.test]))
+    return float(np.mean(found))
+
+
 def auc_figures(
     scores: np.ndarray,
     trials: Trials,
@@ -193,12 +225,14 @@ def auc_figures(
     all_trials: Trials | None = None,
     by_picture: bool = False,
     usual: float = SHARED_AT_MOST,
+    agreement: float | None = None,
 ) -> dict:
     """Return the ROC-AUC of scores for the second label (n,) in each fold, their mean, its interval and its p.
 
     fold_of: (n,), by default the trials' runs. refit: labels of `all_trials` (default trials) → mean ROC-AUC of
-    decoders fitted to them. by_picture: folds are of pictures. usual: as `null_of`. Further as
-    `cross_validated_figures` says. Raises ValueError where folds are too small.
+    decoders fitted to them. by_picture: folds are of pictures. usual: as `null_of`. agreement: as `spread_of_folds`;
+    None where it is not known, and the widest is taken. Further as `cross_validated_figures` says.
+    Raises ValueError where folds are too small.
     """
     fold_of = trials.run if fold_of is None else fold_of
     aucs = run_aucs(scores, trials.label, fold_of)
@@ -214,7 +248,10 @@ def auc_figures(
         refit_units=units_of(wide, by_picture), refit_truth=wide.label,
         linked=units.linked(fold_of), seed=seed,
     )  # fmt: skip
-    inflation = null.spread_at(value, permuted)
+    if shared and agreement is not None:
+        inflation = spread_of_folds(null.inflation, agreement, len(aucs))
+    else:
+        inflation = null.spread_at(value, permuted)
     interval = auc_interval(scores, trials.label, fold_of, units.unit, inflation, between=not by_picture)
     return {
         "auc_mean": value,

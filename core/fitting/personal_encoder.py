@@ -19,8 +19,9 @@ from ..model.spaces import EncodePrompts
 from ..preprocessing.config import PreprocessingConfig
 from ..preprocessing.normaliser import fit_normaliser
 from ..recording import Recording
+from ..scoring.halves import agreement_of, halves_of
 from ..scoring.permutations import usual_spread
-from ..scoring.personal_scores import score_line, scores_of, warnings_of
+from ..scoring.personal_scores import score_line, scores_of, units_in_time, warnings_of
 from ..scoring.retrieval import similarities
 from .calibration import calibrate
 from .captions import one_label_a_caption
@@ -92,12 +93,15 @@ def fit_personal_encoder(
     recipe = _Recipe(data.config, architecture, words, targets)
     means, done = Means(targets), 1
 
+    def kept_without(number: int) -> np.ndarray:
+        return np.flatnonzero((fold != number) & data.apart_from(fold == number))
+
     def fitted_without(left_out: Tensor, given: np.ndarray) -> tuple[np.ndarray, EegEncoder]:
         nonlocal done
         rows = scored[left_out.numpy()]
         done = min(done + 1, steps - 2)
         report(done, steps)
-        kept = (fold != fold[rows[0]]) & data.apart_from(fold == fold[rows[0]])
+        kept = kept_without(int(fold[rows[0]]))
         return rows, _fit(recipe, data.eeg[kept], given[kept], fold[kept])
 
     def outputs_without(left_out: Tensor) -> dict[str, Tensor]:
@@ -111,6 +115,18 @@ def fit_personal_encoder(
             return predict(fitted, data.eeg[rows])
 
         return out_of_fold(outputs, torch.from_numpy(fold[scored]))["prompts"].numpy(), given[scored]
+
+    def halves_agree() -> float:
+        found, unit = [], units_in_time(label, len(labels), fold).unit
+        for number in np.unique(fold[scored])[::2]:
+            rows, kept = scored[fold[scored] == number], kept_without(int(number))
+            half = halves_of(label[kept], unit[kept])
+            if any(len(np.unique(label[kept[one]])) < len(labels) for one in (half, ~half)):
+                return 0.0
+            pair = [_fit(recipe, data.eeg[kept[one]], label[kept[one]], fold[kept[one]]) for one in (half, ~half)]
+            answers = [predict(one, data.eeg[rows])["prompts"].numpy() for one in pair]
+            found += [agreement_of(a, b, label[rows]) for a, b in zip(answers[0].T, answers[1].T, strict=True)]
+        return float(np.mean(found))
 
     held_out = out_of_fold(outputs_without, torch.from_numpy(fold[scored]))
     encoder = _fit(recipe, data.eeg, label, fold)
@@ -131,7 +147,15 @@ def fit_personal_encoder(
         logits = similarities(main.comparable(logits), main.comparable(targets[main.config.space]))
     # text states are too wide to be fitted to shuffled labels again and again: there the widest null is taken
     usual = usual_spread(encoder_named(architecture).fit_reads_labels)
-    figures = scores_of(logits.numpy(), truth, fold[scored], None if targets else refit, label, usual)
+    figures = scores_of(
+        logits.numpy(),
+        truth,
+        fold[scored],
+        None if targets else refit,
+        label,
+        usual,
+        None if targets else halves_agree(),
+    )
     report(steps - 1, steps)
     score = score_line(figures)
     leaks = checks_of_recording(recording, data.eeg, label, labels, data.onset, data.config)

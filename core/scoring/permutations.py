@@ -181,17 +181,19 @@ def spread_of_scores(inflation: float) -> float:
     return 1 + (inflation - 1) / OF_SIGNS
 
 
-def spread_where_clear(usual: float, agreement: float, n_folds: int) -> float:
-    """Return the inflation well above the null, from how well decoders fitted to halves of the training agree.
+def spread_of_folds(at_null: float, agreement: float, n_folds: int) -> float:
+    """Return the inflation of folds whose decoders share training, wherever the score lies.
 
-    usual: at the null. agreement: the correlation of their scores of one trial inside a class. In a linear decoder the
-    trials that two folds share, and each pair of trials that stands once on either side, move a score by the part of
-    the weights that is noise: of a decoder with u times more signal than noise that part is 1 / (1 + u), and halves of
-    its training agree by u / (2 + u). What decoders differ by adds up to 2 u / (1 + u) shares of n_folds - 1.
+    at_null: the inflation on noise. agreement: of decoders fitted to halves of the training (`agreement_of`), by which
+    they hold u times more signal than noise: halves agree by u / (2 + u). A pair of trials that stands once on either
+    side moves scores by the noise in the weights, 1 / (1 + u) of them. What two folds' decoders differ by is
+    1 / (n_folds - 1) of that noise and moves scores by the signal. How well the training's noise let them find it,
+    u / (1 + u)^3, is one draw for all folds. For linear decoders of Gaussian classes, to first order.
     """
-    agreement = min(max(agreement, 0.0), 0.999)
-    u = 2 * agreement / (1 - agreement)
-    return 1 + (usual - 1) * (1 + 2 * u / ((1 + u) * max(n_folds - 1, 1))) / (1 + u)
+    u = 2 * min(max(agreement, 0.0), 0.999) / (1 - min(max(agreement, 0.0), 0.999))
+    others = max(n_folds - 1, 1)
+    pairs = (at_null - 1) * (1 + 2 * u / ((1 + u) * others)) / (1 + u)
+    return 1 + pairs + n_folds / others * u / (1 + u) ** 3
 
 
 def usual_spread(reads_labels: bool | None) -> float:

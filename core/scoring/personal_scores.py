@@ -6,7 +6,14 @@ import numpy as np
 
 from .design import Units, exchangeable_units, stretches
 from .intervals import auc_interval, balanced_share_interval
-from .permutations import SHARED_AT_MOST, null_of, permuted_by_units, spread_of_answers, spread_of_scores
+from .permutations import (
+    SHARED_AT_MOST,
+    null_of,
+    permuted_by_units,
+    spread_of_answers,
+    spread_of_folds,
+    spread_of_scores,
+)
 from .scores import roc_auc
 
 PERMUTATIONS = 1000
@@ -56,13 +63,15 @@ def scores_of(
     refit: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
     all_labels: np.ndarray | None = None,
     usual: float = SHARED_AT_MOST,
+    agreement: float | None = None,
 ) -> dict[str, float]:
     """Return cross-validated figures of held-out logits (n, n_labels): balanced accuracy with its interval, chance, p,
     ROC-AUC of two with its interval.
 
     label, fold: (n,), in order of time; labels are shuffled inside stretches, whole blocks over all of them where they
     were shown in blocks. refit: `all_labels` (default label) shuffled → logits and labels of what is scored, from
-    encoders fitted to them; the stretches share training trials (`null_of`). Intervals are of the score that such a
+    encoders fitted to them; the stretches share training trials (`null_of`). agreement: as `spread_of_folds`; None
+    takes the widest. Intervals are of the score that such a
     recording is expected to give, not of this encoder's on one stretch.
     """
     n_labels = logits.shape[1]
@@ -85,7 +94,11 @@ def scores_of(
         refit_truth=whole,
         linked=units.linked(fold),
     )  # fmt: skip
-    inflation = null.spread_at(accuracy, permuted, spread_of_answers(SHARED_AT_MOST))
+    if null.shared and agreement is not None:
+        of_scores = spread_of_folds(spread_of_scores(null.inflation), agreement, len(np.unique(fold)))
+    else:
+        of_scores = spread_of_scores(null.spread_at(accuracy, permuted, spread_of_answers(SHARED_AT_MOST)))
+    inflation = spread_of_answers(of_scores)
     low, high = balanced_share_interval(best == label, label, units.unit, inflation)
     figures = {
         "accuracy": accuracy,
@@ -103,9 +116,7 @@ def scores_of(
     if n_labels == 2:
         score = logits[:, 1] - logits[:, 0]
         figures["roc_auc"] = roc_auc(score, label)
-        figures["roc_auc_low"], figures["roc_auc_high"] = auc_interval(
-            score, label, None, units.unit, spread_of_scores(inflation)
-        )
+        figures["roc_auc_low"], figures["roc_auc_high"] = auc_interval(score, label, None, units.unit, of_scores)
     return figures
 
 
