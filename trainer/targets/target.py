@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.model.heads import ONE_TOKEN
@@ -17,13 +18,19 @@ from .frozen_targets import load_targets, within_reach
 @dataclass(frozen=True)
 class Target:
     """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
-    `column`.
+    `column`. levels: the same of pictures little, usually and much blurred, of which the usual ones are `values`; none
+    where all are blurred alike.
     """
 
     values: Tensor
     names: tuple[str, ...]
     shape: tuple[int, ...]
     column: str
+    levels: tuple[Tensor, ...] = ()
+
+    def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
+        """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""
+        return torch.stack(self.levels)[level[rows], rows]
 
     def rows(self, trials: Trials) -> np.ndarray:
         """Return the row of `values` for each trial (n,); raises KeyError for one without a target."""
