@@ -87,7 +87,7 @@ class LeftOutTrials:
         if not len(trials):
             return
         runs = run_numbers(trials) if run is None else np.full(len(trials), run)
-        outputs = predict(encoder, np.asarray(trials.eeg))
+        outputs = predict(encoder, np.asarray(trials.eeg), people=trials.subject)
         self._parts.append((averaged, trials.select_columns(np.arange(len(trials))), outputs, runs))
 
     def calibrate(self, encoder: EegEncoder) -> None:

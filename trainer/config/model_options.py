@@ -18,11 +18,17 @@ class EncoderOptions:
     """The architecture that reads the EEG."""
 
     name: Annotated[str, flag("encoder")] = "nice"
-    """Architecture: coatnet, nice, lstm or patch-transformer; linear or tangent, which are fitted in closed form."""
+    """Architecture, trained (nice, eegproject, atm-s, eegnet, coatnet ...) or fitted in closed form (linear, tangent,
+    filter-bank); docs/training.md has the table.
+    """
     settings: Annotated[tuple[str, ...], flag("set")] = ()
     """Settings of the architecture as key=value, for example --set n_filters=24 dropout=0.3."""
     spectrogram: str = "none"
     """none, stft, or braincoder (one frame, autoscaled, viridis), for architectures that read pictures."""
+    person_layers: bool = False
+    """A linear layer over time for each person in front of any trained architecture; a person whom training has not
+    seen goes through the mean of the layers.
+    """
 
     def __post_init__(self) -> None:
         check_choice("--spectrogram", self.spectrogram, SPECTROGRAMS)

@@ -131,7 +131,9 @@ class Drawn:
         rows = {space: target.rows(trials) for space, target in targets.items()}
         transforms = transforms_named(settings.batch_transforms)
         place = (accelerator.device, accelerator.process_index, world)
-        return Drawn(made, encoder, objective, targets, rows, subjects_of(trials, train), transforms, *place)
+        return Drawn(
+            made, encoder, objective, targets, rows, encoder.people or subjects_of(trials, train), transforms, *place
+        )
 
     def part(self) -> int:
         """Return how many rows of a batch go at a time, 0 for all of them; what a step takes is said where it is

@@ -64,7 +64,8 @@ class Training(nn.Module):
 def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
     """Return optimiser groups: backbone and heads with their own learning rates, weight decay on matrices only.
 
-    Norms, biases and the temperature do not decay. A frozen backbone is left out.
+    Norms, biases, the temperature and layers a person do not decay, the last so that people who are not there keep
+    theirs. A frozen backbone is left out.
     """
     settings, start = options.training, options.stages.finetune
     backbone_lr = start.backbone_lr or settings.lr
@@ -75,7 +76,8 @@ def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
         if not parameter.requires_grad:
             continue
         lr = backbone_lr if name.startswith("encoder.backbone.") else settings.lr
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        decays = parameter.ndim > 1 and not name.startswith("encoder.personal.")
+        decay = settings.weight_decay if decays else 0.0
         groups.setdefault((lr, decay), []).append(parameter)
     return [
         {"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()
