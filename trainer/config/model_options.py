@@ -1,10 +1,11 @@
 """What the encoder is made of, and what its heads are taught to say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from .flags import check_at_least, check_choice, flag
+from .image_options import ImageOptions
 
 SPECTROGRAMS = ("none", "stft", "braincoder")
 HEADS = ("basis", "linear", "positions", "broadcast", "last-token")
@@ -73,6 +74,7 @@ class TargetOptions:
     """Channels of a saliency head's finest map; its time and size grow with them."""
     saliency_target: str = "picture"
     """What a saliency head learns to draw: picture (the seen one, small) or saliency (the map of what stands out)."""
+    image: ImageOptions = field(default_factory=ImageOptions)
 
     def __post_init__(self) -> None:
         check_choice("--head", self.head, HEADS)

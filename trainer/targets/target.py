@@ -13,6 +13,7 @@ from core.preprocessing.trials import Trials
 
 from ..config.model_options import TargetOptions
 from .frozen_targets import load_targets, within_reach
+from .image_encoders.chosen import check_taken
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Target:
 
 def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[str, Target]:
     """Return the targets of the options' regression spaces, computed once for each distinct caption or picture."""
+    check_taken(options.space, options.image)
     found = {}
     for space in options.space:
         kind = find_space(space).kind
@@ -57,6 +59,7 @@ def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[s
             size=options.picture_size if kind == "picture" else options.latent_size,
             saliency=options.saliency_target,
             config=options.clip_config,
+            image=options.image,
         )
         if options.head in ONE_TOKEN and kind == "text":
             empty = load_targets(space, options.clip, [""], cache=cache, config=options.clip_config)[0][0]
