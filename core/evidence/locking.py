@@ -199,9 +199,11 @@ def _p_of_spread(values: np.ndarray, starts: np.ndarray, length: int) -> float:
 
 def _shifted_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the mean over all moments, shifted together round the recording by each number of samples; NaN where fewer
-    than half of them can be read.
+    than half of them can be read. The last shifts are the negative ones; there are a few more than samples, since
+    Fourier transforms of some lengths take a hundred times longer.
     """
-    n = len(values)
+    n = _quick_length(len(values))
+    values = np.concatenate([values, np.full(n - len(values), np.nan)])
     comb = np.zeros(n)
     comb[starts] = 1.0
     fixed = np.conj(np.fft.rfft(comb))
@@ -235,11 +237,16 @@ def _p_of_shifts(values: np.ndarray, starts: np.ndarray, shifted: np.ndarray, le
     return float((1 + (others >= observed).sum() / width) / (1 + len(others) / width))
 
 
+def _quick_length(n: int) -> int:
+    """Return the least length from n up, within a few per cent, that has no large prime factor."""
+    return min(odd << max(math.ceil(math.log2(n / odd)), 0) for odd in (1, 3, 5, 9, 15, 25, 27, 45, 75, 81))
+
+
 def _correlation_width(values: np.ndarray) -> float:
     """Return how many samples in a row are as good as one: the sum of the squared autocorrelation."""
     kept = np.where(np.isfinite(values), values - np.nanmean(values), 0.0)
-    power = np.abs(np.fft.rfft(kept, 2 * len(kept))) ** 2
-    correlation = np.fft.irfft(power)[: len(kept)]
+    reach = min(len(kept), 1024)
+    n = _quick_length(len(kept) + reach)
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(kept, n)) ** 2, n)
     correlation = correlation / max(float(correlation[0]), 1e-30)
-    reach = min(len(correlation), 1024)
     return max(1.0, 1 + 2 * float(np.square(correlation[1:reach]).sum()))

@@ -163,7 +163,7 @@ class EegEncoder(nn.Module):
             ]
         kept = self.evidence
         runs = "stretches of one recording" if kept.stretches else "runs"
-        how = "by a response locked to events" if kept.locked else "by how alike recordings are alone"
+        how = "by a response locked to events" if kept.locked else "by answers alone, which must be ten times surer"
         lines.append(
             f"is anything decodable: told {how}, from {kept.n_windows} windows of {len(kept.effects)} {runs} left out"
         )

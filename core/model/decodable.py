@@ -91,11 +91,12 @@ def decodable(encoder: EegEncoder, selection: Selection) -> Decodable:
     """Judge whether a selection's recording holds anything for an encoder at the selected moments.
 
     Asked are all selected moments together, averaged or not, and where all of them are events, the recording's other
-    events with the same labels too: one window alone tells little. The answer is kept as long as the recording lives.
+    events with the same labels too, or with any that training knew where these are of them: one window alone tells
+    little. The answer is kept as long as the recording lives.
     """
     if (known := unable(encoder)) is not None:
         return known
-    moments, labels = _pool(selection)
+    moments, labels = _pool(selection, _known(encoder))
     key = (id(encoder.evidence), moments.tobytes(), labels, selection.groups)
     kept = _KEPT.setdefault(selection.recording, [])
     for of, its_key, found in kept:
@@ -147,7 +148,13 @@ def _gate_at(p_value: float, level: float) -> float:
     return float(np.clip(math.log(level / max(p_value, 1e-300)) / math.log(LEVEL / SURE), 0.0, 1.0))
 
 
-def _pool(selection: Selection) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _known(encoder: EegEncoder) -> dict[str, int]:
+    """Return the recorded labels that training knew, with the place of each one's answer."""
+    assert encoder.evidence is not None
+    return {name: place for place, name in enumerate(encoder.evidence.labels or encoder.head().config.prompts)}
+
+
+def _pool(selection: Selection, known: dict[str, int]) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Return the moments that are asked, and each one's label where all of them are events."""
     moments = [moment for group in selection.groups for moment in group]
     events: dict[int, str] = {}
@@ -156,6 +163,8 @@ def _pool(selection: Selection) -> tuple[np.ndarray, tuple[str, ...] | None]:
     chosen = {events.get(round(moment * 1e6)) for moment in moments}
     if None in chosen:
         return np.unique(moments), None
+    if chosen <= known.keys():
+        chosen |= known.keys()
     pool = sorted((event.onset, event.label) for event in selection.recording.events if event.label in chosen)
     return np.array([onset for onset, _ in pool]), tuple(label for _, label in pool)
 
@@ -208,8 +217,7 @@ def clean_windows(ready: Recording, moments: np.ndarray, config: PreprocessingCo
 
 
 def _asked(eeg: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the windows that the decoder itself is asked about, and what their labels are called, None where unknown.
-    """
+    """Return the windows that the decoder itself is asked about, and their labels' names, None where unknown."""
     rows = spread_evenly(len(eeg), MAX_ASKED)
     if labels is None or len(labels) != len(eeg):
         return eeg[rows], None
@@ -241,8 +249,10 @@ class _Asked:
 
     @property
     def bar(self) -> float:
-        """The p-value that has to be undercut: 0.05, or less where training's recordings undercut that easily."""
-        return min(max(self.level, SHARP), LEVEL)
+        """The p-value that has to be undercut: 0.05, or less where it is not known which answer goes with which label
+        and training's recordings undercut less than that easily.
+        """
+        return LEVEL if self.directed else min(max(self.level, SHARP), LEVEL)
 
 
 def _judge(
@@ -333,7 +343,7 @@ def _answers_tested(
         rows = spread_evenly(len(chosen[1]), MAX_ASKED)
         sets.append((chosen[0][rows], chosen[1][rows]))
     levels = [scores_level(evidence, repeats) for _, repeats in sets]
-    if min(levels) >= USEFUL:
+    if min(levels) >= LEVEL:  # what other people's answers to nothing score is not known: only a clear one counts
         return None
     windows, repeats = sets[int(np.argmin(levels))]
     output = predict(encoder, windows)[head.config.space]
@@ -350,7 +360,7 @@ def _by_labels(encoder: EegEncoder, asked: np.ndarray, label: np.ndarray) -> _As
     assert evidence is not None
     names, number = np.unique(label, return_inverse=True)
     number = number.reshape(-1)
-    known = {name: place for place, name in enumerate(evidence.labels or head.config.prompts)}
+    known = _known(encoder)
     directed = all(str(name) in known for name in names)
     level = passing_level(evidence.separation, number, directed)
     if level >= USEFUL or run_in_blocks(number):
