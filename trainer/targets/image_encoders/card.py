@@ -22,6 +22,7 @@ DESCRIPTIVE = (
     "name",
     "family",
     "source",
+    "origin",
     "revision",
     "width",
     "block_width",
@@ -51,6 +52,7 @@ class ImageEncoder:
     blur: odd kernels in pixels, a level each, of the picture squashed to blur_size pixels a side; rows are then
     (n_levels, ...), 1 is no blur. blur_kind: "gaussian" all over, or "foveated", less at the middle (UBP). transform:
     file of an affine map of each row, as human alignment makes one; see `affine`. base: name of the card it maps.
+    origin: the card's own source, where another was given.
     """
 
     name: str
@@ -76,6 +78,7 @@ class ImageEncoder:
     blur_size: int = 224
     transform: str = ""
     base: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -109,7 +112,9 @@ class ImageEncoder:
 
     def at(self, source: str) -> "ImageEncoder":
         """Return the card for a model that lies elsewhere: a folder or a hub id."""
-        return self if source == self.source else replace(self, source=source, revision="")
+        if source == self.source:
+            return self
+        return replace(self, source=source, revision="", origin=self.origin or self.source)
 
     @property
     def row_width(self) -> int:

@@ -27,9 +27,9 @@ def optional_package(module: str, package: str, card: ImageEncoder) -> Any:
 
 def way_to(card: ImageEncoder) -> str:
     """Return how to get a card's weights from the hub."""
-    revision = f" --revision {card.revision}" if card.revision else ""
+    revision, hub = f" --revision {card.revision}" if card.revision else "", card.origin or card.source
     return (
-        f"Its weights are at https://huggingface.co/{card.source}: `huggingface-cli download {card.source}{revision} "
+        f"Its weights are at https://huggingface.co/{hub}: `huggingface-cli download {hub}{revision} "
         f"--local-dir {card.name}` while online, then --image-source {card.name}"
     )
 
