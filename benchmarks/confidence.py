@@ -27,13 +27,16 @@ say_what_is_missing()
 
 import numpy as np
 import torch
+from scipy.stats import binomtest, norm
 
+from benchmarks.confidence_nulls import MADE, REARRANGED
 from benchmarks.confidence_sets import REAL, Gallery, RealSet, phantom_sitting, real_recordings, rest_recordings
 from core.conditioning.conditioning import confident, gate_for
+from core.evidence.association import association_p, own_label_p
 from core.fitting.means import dealt_by
 from core.model.checkpoint import EegEncoder, load_encoder
 from core.model.confidence import confidence_score, confidence_share
-from core.model.decodable import decodable
+from core.model.decodable import answers_of, decodable
 from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.selection import Selection, prepared, select_events, selected_eeg, that_fit
@@ -61,34 +64,78 @@ class Case:
     confidence: list[np.ndarray] = field(default_factory=list)
     probability: list[np.ndarray] = field(default_factory=list)
     right: list[np.ndarray] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    margins: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
 
     def figures(self, decodable: bool) -> dict[str, Any]:
         """Return the case's figures; calibration only where something is decodable."""
         told = np.concatenate(self.decodable)
+        opened = sum(bool(one[0]) for one in self.decodable)
         found: dict[str, Any] = {
             "recordings": len(self.decodable),
+            "distinct": len(set(self.names)),
+            "recordings_decodable": opened,
+            "interval": binomial_interval(opened, len(self.decodable)),
             "windows": len(told),
             "decodable": float(told.mean()),
             "share": float(np.concatenate(self.share).mean()),
         }
         if not decodable:
-            return found
+            right = np.concatenate(self.right)
+            accuracy = float(right[right >= 0].mean()) if (right >= 0).any() else None
+            return found | {"accuracy": accuracy, "answers_p": self.answers_p()}
         right, sure = np.concatenate(self.right), np.concatenate(self.confidence)
         probability = np.concatenate(self.probability)
         kept = told.astype(bool)
         found |= {
             "accuracy": float(right.mean()),
             "coverage_loss": at_coverage(probability, right) - at_coverage(sure, right),
+            "coverage_loss_interval": loss_interval(probability, sure, right),
         }
         if kept.sum() >= 2 * N_BINS:
             found |= {
                 "ece": debiased_error(sure[kept], right[kept]),
                 "ece_plain": float(calibration_error(sure[kept], right[kept], N_BINS)),
+                "ece_interval": ece_interval(sure[kept], right[kept]),
+                "ece_by_chance": ece_by_chance(sure[kept]),
                 "mean_confidence": float(sure[kept].mean()),
                 "accuracy_where_decodable": float(right[kept].mean()),
                 "n_ece": int(kept.sum()),
             }
         return found
+
+    def answers_p(self) -> float | None:
+        """Return the p of the answers going with the labels over all recordings; None where no label was asked."""
+        p = [
+            own_label_p(scores, label) if directed else association_p(scores, label)
+            for scores, label, directed in self.margins
+        ]
+        known = [max(one, 1e-3) for one in p if one is not None]
+        if not known:
+            return None
+        z = norm.isf(known).sum() / np.sqrt(len(known))  # Stouffer's
+        return float(norm.sf(z * np.sqrt(len(set(self.names)) / len(self.names))))
+
+
+def binomial_interval(n_hits: int, n: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share (Clopper & Pearson 1934)."""
+    found = binomtest(n_hits, n).proportion_ci(0.95)
+    return float(found.low), float(found.high)
+
+
+def ece_interval(confidence: np.ndarray, right: np.ndarray, draws: int = 500) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of `debiased_error` over windows (n,)."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(right), (draws, len(right)))
+    low, high = np.quantile([debiased_error(confidence[of], right[of]) for of in rows], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def ece_by_chance(confidence: np.ndarray, draws: int = 500) -> float:
+    """Return the 95 % point of `debiased_error` were each confidence (n,) the probability of being right."""
+    rng = np.random.default_rng(0)
+    drawn = (rng.random((draws, len(confidence))) < confidence).astype(np.float64)
+    return float(np.quantile([debiased_error(confidence, one) for one in drawn], 0.95))
 
 
 def debiased_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -117,8 +164,26 @@ def at_coverage(confidence: np.ndarray, right: np.ndarray) -> float:
     return float((np.cumsum(ordered) / np.arange(1, len(ordered) + 1)).mean())
 
 
-def judge(case: Case, encoder: EegEncoder, selection: Selection, gallery: Gallery) -> None:
-    """Decode a selection and put down what was said of it."""
+def loss_interval(
+    probability: np.ndarray, sure: np.ndarray, right: np.ndarray, draws: int = 500
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval over windows (n,) of what the gate takes of the accuracy at coverage."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(right), (draws, len(right)))
+    found = [at_coverage(probability[of], right[of]) - at_coverage(sure[of], right[of]) for of in rows]
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def judge(
+    case: Case, encoder: EegEncoder, selection: Selection | None, gallery: Gallery, name: str = "", own: bool = False
+) -> None:
+    """Decode a selection and put down what was said of it; nothing where it holds no window.
+
+    name: of the recording, where it is judged more than once. own: whether its answers should be right.
+    """
+    if selection is None:
+        return
     try:
         selection = that_fit(selection, encoder.preprocessing)
     except ValueError:
@@ -135,81 +200,53 @@ def judge(case: Case, encoder: EegEncoder, selection: Selection, gallery: Galler
         output if gallery.values is None else similarities(head.comparable(output), head.comparable(gallery.values))
     )
     truth = torch.tensor([gallery.place.get(label, -1) for label in selection.labels])
+    right = (scores.argmax(1) == truth).double().masked_fill(truth < 0, -1).numpy()
+    case.names.append(name or f"recording {len(case.names)}")
+    if not own:
+        case.margins.append(single_answers(encoder, one_by_one(selection), gallery))
     case.decodable.append(np.full(len(sure), judged.is_decodable, dtype=np.float64))
     case.share.append(confidence_share(sure, chance).double().numpy())
     case.confidence.append(sure.double().numpy())
     case.probability.append(probability.double().numpy())
-    case.right.append((scores.argmax(1) == truth).double().numpy())
+    case.right.append(right)
 
 
-def means_of(selection: Selection, averaged: int) -> Selection:
-    """Return the selection of means of so many moments of one label each."""
+def one_by_one(selection: Selection) -> Selection:
+    """Return the selection of each moment on its own."""
+    parts = [
+        (moment, label) for group, label in zip(selection.groups, selection.labels, strict=True) for moment in group
+    ]
+    parts.sort()
+    return replace(selection, groups=tuple((m,) for m, _ in parts), labels=tuple(label for _, label in parts))
+
+
+def single_answers(encoder: EegEncoder, selection: Selection, gallery: Gallery) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return answers to single windows, their labels as numbers, and whether those are places among the answers."""
+    selection = that_fit(selection, encoder.preprocessing)
+    rows = np.arange(len(selection))[:: max(len(selection) // 400, 1)]
+    some = selection.only(*rows.tolist())
+    head = encoder.head()
+    output = predict(encoder, selected_eeg(some, encoder.preprocessing))[head.config.space].float()
+    place = [gallery.place.get(label, -1) for label in some.labels]
+    if gallery.values is None and min(place) >= 0:
+        return output.double().numpy(), np.array(place), True
+    return answers_of(head, output), np.unique(some.labels, return_inverse=True)[1].reshape(-1), False
+
+
+def means_of(selection: Selection, averaged: int) -> Selection | None:
+    """Return the selection of means of so many moments of one label each; None where no label has so many."""
     if averaged == 1:
         return selection
     moments = [group[0] for group in selection.groups]
     names, label = np.unique(selection.labels, return_inverse=True)
     dealt = list(dealt_by(label.reshape(-1), averaged, 0, most_draws=1))
     groups = tuple(tuple(moments[i] for i in sorted(rows)) for rows in dealt)
+    if not groups:
+        return None
     return replace(selection, groups=groups, labels=tuple(str(names[label[rows[0]]]) for rows in dealt))
 
 
-# What is made of a recording of the encoder's own person so that nothing is decodable
-
-
-def shifted(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return the recording with all events moved together, by two seconds at least, round its end."""
-    by, length = rng.uniform(2.0, recording.duration - 2.0), recording.duration
-    return with_onsets(recording, [(event.onset + by) % length for event in recording.events])
-
-
-def scattered(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return the recording with its events at any moments."""
-    return with_onsets(recording, rng.uniform(0.5, recording.duration - 1.5, len(recording.events)).tolist())
-
-
-def with_onsets(recording: Recording, onsets: list[float]) -> Recording:
-    events = [replace(event, onset=onset) for event, onset in zip(recording.events, onsets, strict=True)]
-    return replace(recording, events=tuple(sorted(events, key=lambda event: event.onset)))
-
-
-def white_noise(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return white noise as strong as the recording's channels."""
-    spread = recording.data.std(axis=1, keepdims=True)
-    return replace(recording, data=(spread * rng.standard_normal(recording.data.shape)).astype(np.float32))
-
-
-def pink_noise(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return noise with each channel's own spectrum, its phases drawn anew: as like as noise can be."""
-    spectrum = np.fft.rfft(recording.data.astype(np.float64), axis=1)
-    turned = np.abs(spectrum) * np.exp(2j * np.pi * rng.random(spectrum.shape))
-    return replace(recording, data=np.fft.irfft(turned, recording.n_times, axis=1).astype(np.float32))
-
-
-def channels_shuffled(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return the recording with its channels' data at other channels, none at its own."""
-    n = recording.n_channels
-    order = np.arange(n)
-    while (order == np.arange(n)).any():
-        order = rng.permutation(n)
-    return replace(recording, data=np.ascontiguousarray(recording.data[order]))
-
-
-def another_montage(recording: Recording, rng: np.random.Generator) -> Recording:
-    """Return the recording with its channels named in another order: each by its next one's name."""
-    return replace(recording, data=np.ascontiguousarray(np.roll(recording.data, 1, axis=0)))
-
-
-MADE = {
-    "time-shifted": shifted,
-    "random moments": scattered,
-    "white noise": white_noise,
-    "pink noise": pink_noise,
-    "channels shuffled": channels_shuffled,
-    "another montage": another_montage,
-}
-
-
-def trials_of(recordings: list[Recording], labels: dict[str, str], config: PreprocessingConfig) -> Trials:
+def trials_of(recordings: list[Recording], config: PreprocessingConfig) -> Trials:
     """Return the labelled windows of runs as a trial store would hold them."""
     windows: list[np.ndarray] = []
     rows: list[dict[str, Any]] = []
@@ -218,7 +255,7 @@ def trials_of(recordings: list[Recording], labels: dict[str, str], config: Prepr
         kept = [event for event, whole in zip(recording.events, cut.kept, strict=True) if whole]
         windows.append(cut.data)
         run = f"run-{number}"
-        rows += [{"label": labels[e.label], "onset": e.onset, "run": run, "subject": "one"} for e in kept]
+        rows += [{"label": e.label, "onset": e.onset, "run": run, "subject": "one"} for e in kept]
     return build_trials(np.concatenate(windows), rows)
 
 
@@ -237,7 +274,7 @@ def encoders_of(real: RealSet, recordings: list[Recording]) -> Iterator[tuple[in
     for left_out in range(len(recordings)):
         others = [recording for number, recording in enumerate(recordings) if number != left_out]
         config = replace(real.config, reject_uv=round(artefact_limit(others, real.config), 1))
-        trials = trials_of(others, real.labels, config)
+        trials = trials_of(others, config)
         nothing = np.zeros(0, dtype=np.int64)
         parts = {"train": np.arange(len(trials)), "val": nothing, "test": nothing}
         yield left_out, fit_encoder(trials, parts, config, {}, options)
@@ -256,24 +293,21 @@ def real_set(real: RealSet, strangers: dict[str, list[Recording]], draws: int) -
         gallery = Gallery(None, places(encoder, real))
         told.append(encoder.evidence is not None and min(encoder.evidence.guess_p.values(), default=1.0) <= 0.05)
         for averaged in AVERAGED:
-            judge(
-                cases.setdefault(f"own, mean of {averaged}", Case()),
-                encoder,
-                means_of(select_events(own), averaged),
-                gallery,
-            )
+            case = cases.setdefault(f"own, mean of {averaged}", Case())
+            judge(case, encoder, means_of(select_events(own), averaged), gallery, own=True)
         for name, made in MADE.items():
             for draw in range(draws):
                 other = made(own, rng)
                 averaged = AVERAGED[draw % len(AVERAGED)]
-                judge(cases.setdefault(name, Case()), encoder, means_of(select_events(other), averaged), gallery)
+                selection, of = means_of(select_events(other), averaged), f"{left_out}" if name in REARRANGED else ""
+                judge(cases.setdefault(name, Case()), encoder, selection, gallery, of)
         for who, runs in strangers.items():
             if who.split("/")[0] == real.person:
                 continue
             for number, run in enumerate(runs):
                 averaged = AVERAGED[number % len(AVERAGED)]
                 case = cases.setdefault(f"another person: {who}", Case())
-                judge(case, encoder, means_of(select_events(run), averaged), gallery)
+                judge(case, encoder, means_of(select_events(run), averaged), gallery, f"{who} {number}")
     return {"encoders_that_beat_guessing": float(np.mean(told)), **summary(cases)}
 
 
@@ -288,36 +322,39 @@ def halves(recording: Recording) -> list[Recording]:
 
 
 def places(encoder: EegEncoder, real: RealSet) -> dict[str, int]:
-    """Return which prompt each event label stands for."""
+    """Return which prompt each label stands for."""
     prompts = encoder.head().config.prompts
-    return {event: prompts.index(name) for event, name in real.labels.items()}
+    return {name: prompts.index(name) for name in real.labels.values()}
 
 
 def summary(cases: dict[str, Case]) -> dict[str, Any]:
+    """Return each case's figures, and those of the own person's windows, single and averaged, together."""
+    owns = [case for name, case in cases.items() if name.startswith("own")]
+    if owns:
+        names = ("decodable", "share", "confidence", "probability", "right")
+        cases = {**cases, "own, all": Case(*([x for case in owns for x in getattr(case, name)] for name in names))}
     return {name: case.figures(name.startswith("own")) for name, case in cases.items() if case.decodable}
 
 
 def shipped_n170(strangers: dict[str, list[Recording]], draws: int) -> dict[str, Any]:
     """Return the figures of the shipped encoder of one person, on others and on what is made of its own runs."""
     encoder = load_encoder(ENCODERS / "n170-subject1.safetensors")
-    gallery = Gallery(None, {"1": 0, "2": 1})
+    gallery = Gallery(None, {"house": 0, "face": 1})
     cases: dict[str, Case] = {}
     rng = np.random.default_rng(1)
-    for own in real_recordings(REAL["n170-1"]):
+    for run, own in enumerate(real_recordings(REAL["n170-1"])):
         for name, made in MADE.items():
             for draw in range(draws):
-                judge(
-                    cases.setdefault(name, Case()),
-                    encoder,
-                    means_of(select_events(made(own, rng)), AVERAGED[draw % len(AVERAGED)]),
-                    gallery,
-                )
+                selection = means_of(select_events(made(own, rng)), AVERAGED[draw % len(AVERAGED)])
+                of = f"{run}" if name in REARRANGED else ""
+                judge(cases.setdefault(name, Case()), encoder, selection, gallery, of)
     for who, runs in strangers.items():
         if who.split("/")[0] == REAL["n170-1"].person:
             continue
         for number, run in enumerate(runs):
             case = cases.setdefault(f"another person: {who}", Case())
-            judge(case, encoder, means_of(select_events(run), AVERAGED[number % len(AVERAGED)]), gallery)
+            selection = means_of(select_events(run), AVERAGED[number % len(AVERAGED)])
+            judge(case, encoder, selection, gallery, f"{who} {number}")
     return summary(cases)
 
 
@@ -331,7 +368,8 @@ def phantom(name: str, draws: int) -> dict[str, Any]:
     for recording in recordings:
         selection = select_events(recording)
         for averaged in AVERAGED:
-            judge(cases.setdefault(f"own, mean of {averaged}", Case()), encoder, means_of(selection, averaged), gallery)
+            case = cases.setdefault(f"own, mean of {averaged}", Case())
+            judge(case, encoder, means_of(selection, averaged), gallery, own=True)
     for number in range(draws):
         for what, changes in {"SNR 0": {"snr": 0.0}, "another person": {"subject": 1 + number}}.items():
             run = phantom_sitting(encoder, coarse, seed=2000 + number, runs=1, **changes)[0][0]
@@ -340,7 +378,9 @@ def phantom(name: str, draws: int) -> dict[str, Any]:
         own = recordings[number % len(recordings)]
         for what, made in MADE.items():
             averaged = AVERAGED[number % len(AVERAGED)]
-            judge(cases.setdefault(what, Case()), encoder, means_of(select_events(made(own, rng)), averaged), gallery)
+            selection = means_of(select_events(made(own, rng)), averaged)
+            of = f"{number % len(recordings)}" if what in REARRANGED else ""
+            judge(cases.setdefault(what, Case()), encoder, selection, gallery, of)
         for rest in rest_recordings():
             onsets = np.sort(rng.uniform(0.5, rest.duration - 1.5, 60))
             events = tuple(Event(float(t), 0.2, str(i % 4)) for i, t in enumerate(onsets))
@@ -372,15 +412,25 @@ def main() -> None:
             found[name] = real_set(REAL[name], strangers, options.draws)
         print(name, json.dumps(found[name], indent=1), flush=True)
     cases = [(of, case, f) for of, one in found.items() for case, f in one.items() if isinstance(f, dict)]
-    nulls = [f for _, case, f in cases if not case.startswith("own")]
-    owns = [f for _, case, f in cases if case.startswith("own")]
+    empty = [(of, case, f) for of, case, f in cases if not case.startswith("own")]
+    real = {f"{of}: {case}": f for of, case, f in empty if (f["answers_p"] or 1.0) < 0.001}
+    nulls = [f for of, case, f in empty if f"{of}: {case}" not in real]
+    owns = [f for _, case, f in cases if case.startswith("own") and case != "own, all"]
+    together = [f for _, case, f in cases if case == "own, all"]
+    calibrated = [f for f in owns if "ece" in f]
     print(
         json.dumps(
             {
-                "ece_max": max((f["ece"] for f in owns if "ece" in f), default=None),
+                "ece_max": max((f["ece"] for f in calibrated), default=None),
+                "ece_over_chance_max": max((f["ece"] - f["ece_by_chance"] for f in calibrated), default=None),
+                "ece_together_max": max((f["ece"] for f in together if "ece" in f), default=None),
                 "false_decodable_max": max((f["decodable"] for f in nulls), default=None),
+                "false_decodable_all": max((f["decodable"] for _, _, f in empty), default=None),
                 "fallback_share_max": max((f["share"] for f in nulls), default=None),
+                "fallback_share_all": max((f["share"] for _, _, f in empty), default=None),
+                "decodable_in_truth": {name: [f["decodable"], f["accuracy"]] for name, f in real.items()},
                 "coverage_loss_max": max((f["coverage_loss"] for f in owns), default=None),
+                "coverage_loss_sure_max": max((f["coverage_loss_interval"][0] for f in owns), default=None),
                 "cases": found,
             }
         )

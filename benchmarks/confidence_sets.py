@@ -78,7 +78,9 @@ def real_recordings(real: RealSet) -> list[Recording]:
 
 
 def _of_the_set(events: tuple[Event, ...], real: RealSet) -> tuple[Event, ...]:
-    """Return a set's events; of two at one moment the last of its labels (another column says 1 for contrast)."""
+    """Return a set's events by what they mean; of two at one moment the last of its labels (another column says 1 for
+    contrast).
+    """
     at: dict[int, dict[str, Event]] = {}
     for event in events:
         at.setdefault(round(event.onset * 1000), {})[event.label] = event
@@ -86,7 +88,7 @@ def _of_the_set(events: tuple[Event, ...], real: RealSet) -> tuple[Event, ...]:
     for moment in sorted(at):
         labels = [label for label in real.labels if label in at[moment]]
         if labels and not set(at[moment]) & set(real.not_with):
-            kept.append(at[moment][labels[-1]])
+            kept.append(replace(at[moment][labels[-1]], label=real.labels[labels[-1]]))
     return tuple(kept)
 
 

@@ -27,14 +27,15 @@ def training_of(loss: str) -> Training:
     return Training(encoder, Objective(loss, temperature=0.2)).train()
 
 
-def batch() -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Twelve rows of nine targets, three of them shown twice, so that the halves share targets."""
+def batch() -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, torch.Tensor], torch.Tensor]:
+    """Twelve rows of nine targets, three of them shown twice, to two people, so that the halves share targets."""
     draw = torch.Generator().manual_seed(3)
     number = torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 6, 7, 8])
     wide = {"clip-l.image": 768, "sd1.latent": 16}
     targets = {space: torch.randn(9, size, generator=draw)[number] for space, size in wide.items()}
     index = dict.fromkeys((*wide, "prompts"), number)
-    return torch.randn(ROWS, 8, 128, generator=draw), {**targets, "prompts": number % 3}, index
+    people = torch.arange(ROWS) // 6
+    return torch.randn(ROWS, 8, 128, generator=draw), {**targets, "prompts": number % 3}, index, people
 
 
 def main() -> None:
@@ -44,10 +45,10 @@ def main() -> None:
     accelerator = Accelerator(cpu=True)
     training = training_of(sys.argv[1])
     model = accelerator.prepare(training)
-    eeg, targets, index = batch()
+    eeg, targets, index, people = batch()
     mine = torch.arange(ROWS)[accelerator.process_index :: accelerator.num_processes]
     own = ({space: rows[mine] for space, rows in part.items()} for part in (targets, index))
-    loss = model(eeg[mine], *own)
+    loss = model(eeg[mine], *own, people[mine])
     accelerator.backward(loss)
     mean = accelerator.reduce(loss.detach(), "mean")
     if accelerator.is_main_process:

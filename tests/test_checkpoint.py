@@ -67,7 +67,7 @@ def test_the_file_holds_no_python_paths(saved):
 
 def test_a_newer_version_asks_for_an_update(saved):
     rewrite_header(saved[1], lambda header: header.update(format_version=99))
-    with pytest.raises(ValueError, match=r"newer sd-eeg \(format 99, this one reads 2\); update"):
+    with pytest.raises(ValueError, match=r"newer sd-eeg \(format 99, this one reads 3\); update"):
         load_encoder(saved[1])
 
 

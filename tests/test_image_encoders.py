@@ -121,7 +121,8 @@ def test_whatever_changes_the_numbers_changes_the_key_and_nothing_else_does(card
     rows_of(described, photos, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     other = {"layers": (1,), "pooling": "cls", "final_norm": True, "size": 48, "resize": "squash", "crop_share": 0.9,
-             "interpolation": "bilinear", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # fmt: skip
+             "interpolation": "bilinear", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "blur": (5,),
+             "blur_kind": "foveated", "blur_size": 64}  # fmt: skip
     undescribed = {name for name in ImageEncoder.__dataclass_fields__ if name not in DESCRIPTIVE}
     assert other.keys() | {"stored"} == undescribed
     keys = [replace(card, **{"pooling": "cls", name: value}).numbers() for name, value in other.items()]
@@ -156,7 +157,7 @@ def test_a_given_model_stands_for_a_cards_own_and_for_a_space_without_a_card(cli
     given = card_of_space("clip-h.image", "some/where")
     assert (given.source, given.revision, given.width) == ("some/where", "", 1024)
     assert load_targets("mine.image", clip, ["0", "1"], cache=tmp_path, images=photos)[0].shape == (2, 12)
-    with pytest.raises(ValueError, match=r"need --clip: .*known: clip-g, clip-h, clip-l"):
+    with pytest.raises(ValueError, match=r"need --clip: .*known: .*clip-g, clip-h, clip-l"):
         card_of_space("mine.image")
-    with pytest.raises(ValueError, match="no image encoder 'mine'; known: clip-g"):
+    with pytest.raises(ValueError, match=r"no image encoder 'mine'; known: .*clip-g"):
         image_encoder_named("mine")

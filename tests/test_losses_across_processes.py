@@ -34,7 +34,7 @@ def by_processes(loss, path, n):
     return torch.load(path, weights_only=True)
 
 
-@pytest.mark.parametrize("loss", ["infonce", "infonce-mse"])
+@pytest.mark.parametrize("loss", ["infonce", "infonce-mse", "soft-clip=0.5,cross-person=0.5,multi-positive,mmd"])
 def test_two_half_batches_give_the_loss_and_the_gradients_of_the_whole_one(loss, tmp_path):
     training = training_of(loss)
     whole = training(*batch())
@@ -51,7 +51,7 @@ def test_two_half_batches_give_the_loss_and_the_gradients_of_the_whole_one(loss,
 
 def test_without_the_other_processes_rows_it_would_be_another_loss():
     training = training_of("infonce")
-    eeg, targets, index = batch()
+    eeg, targets, index, _ = batch()
     halves = [
         training(eeg[rank::2], *({space: rows[rank::2] for space, rows in part.items()} for part in (targets, index)))
         for rank in range(2)

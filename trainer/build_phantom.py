@@ -2,6 +2,7 @@
 
     python trainer/build_phantom.py                       # everything, about 40 minutes on two CPU cores
     python trainer/build_phantom.py --work runs/phantom   # finished parts are kept there and not trained again
+    python trainer/build_phantom.py --only image-encoder  # that part alone, into a world that is there; ten minutes
 
 Seeds are fixed. The measured quality of each part is written to assets/phantom/phantom.json.
 """
@@ -20,12 +21,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.files import write_atomically
+from core.phantom.perception import ENCODER_VECTORS
 from core.phantom.scenes import split_scenes
 from trainer.phantom_world.autoencoder import encode_pictures, train_autoencoder
 from trainer.phantom_world.denoiser import new_scheduler, train_denoiser
+from trainer.phantom_world.image_encoder import scene_vectors, train_image_encoder
 from trainer.phantom_world.judging import train_judge
 from trainer.phantom_world.pictures import draw_many
 from trainer.phantom_world.text import encode_captions, new_tokenizer, train_text_encoder
+
+IMAGE_ENCODER = "clip"  # the folder's name
 
 
 def main() -> None:
@@ -39,6 +44,8 @@ def main() -> None:
     parser.add_argument("--text-steps", type=int, default=400)
     parser.add_argument("--unet-steps", type=int, default=2500)
     parser.add_argument("--judge-steps", type=int, default=500)
+    parser.add_argument("--image-steps", type=int, default=1500)
+    parser.add_argument("--only", choices=["image-encoder"], help="build one part into the world that is there")
     options = parser.parse_args()
     work = options.work
     work.mkdir(parents=True, exist_ok=True)
@@ -54,13 +61,21 @@ def main() -> None:
             beside.write_text(json.dumps(figures, indent=2))
         print(f"{part}: {found}", flush=True)
 
+    tokenizer = new_tokenizer(work / "tokenizer")
+    if not (work / IMAGE_ENCODER).exists():
+        encoder, top1 = train_image_encoder(tokenizer, options.image_steps)
+        finish(IMAGE_ENCODER, encoder, image_encoder_200way_top1=top1)
+    if options.only:
+        add_image_encoder(work, options.out, tokenizer)
+        about = json.loads((options.out / "phantom.json").read_text())
+        write_about(options.out, {**about, "image_encoder_200way_top1": figures["image_encoder_200way_top1"]})
+        return
     if not (work / "judge").exists():
         judge, accuracy = train_judge(options.judge_steps)
         finish("judge", judge, judge_accuracy_on_drawings=accuracy)
     if not (work / "vae").exists():
         vae, psnr = train_autoencoder(options.vae_steps)
         finish("vae", vae, vae_psnr_db=psnr)
-    tokenizer = new_tokenizer(work / "tokenizer")
     if not (work / "text_encoder").exists():
         text, top1 = train_text_encoder(tokenizer, options.text_steps)
         finish("text_encoder", text, text_200way_top1=top1)
@@ -112,11 +127,34 @@ def assemble(work: Path, out: Path, tokenizer: Any, figures: dict) -> None:
         config.write_text(json.dumps(values, indent=2) + "\n")
     judge = load_file(work / "judge")
     save_file({name: tensor.half() for name, tensor in judge.items()}, beside / "judge.safetensors")
-    (beside / "phantom.json").write_text(json.dumps({"name": "phantom", "simulated": True, **figures}, indent=2) + "\n")
+    add_image_encoder(work, beside, tokenizer)
+    write_about(beside, {"name": "phantom", "simulated": True, **figures})
     shutil.rmtree(out, ignore_errors=True)
     beside.rename(out)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB", flush=True)
+
+
+def add_image_encoder(work: Path, world: Path, tokenizer: Any) -> None:
+    """Write the image encoder in half precision into a world, and how it sees every scene beside it."""
+    from transformers import CLIPModel
+
+    beside, folder = world / f"{IMAGE_ENCODER}.part", world / IMAGE_ENCODER
+    shutil.rmtree(beside, ignore_errors=True)
+    CLIPModel.from_pretrained(work / IMAGE_ENCODER).half().save_pretrained(beside)
+    tokenizer.save_pretrained(beside)
+    vectors = scene_vectors(beside)
+    save_file({"vectors": vectors.half()}, world / ENCODER_VECTORS)
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in beside.iterdir():
+        file.chmod(0o644)  # whoever installed the pack, others may read it
+    beside.rename(folder)
+
+
+def write_about(world: Path, figures: dict) -> None:
+    """Write what the world is and how good its parts are."""
+    with write_atomically(world / "phantom.json") as beside:
+        beside.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

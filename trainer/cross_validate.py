@@ -112,7 +112,8 @@ def _scores_of_folds(
                 f"{protocol} {fold.name} tests {trials.labels[seen[0]]!r} only, and a ROC-AUC needs both labels; "
                 f"choose another --protocol: {', '.join(PROTOCOLS)}"
             )
-        outputs = predict(encoder, by_sessions(trials, encoder.normaliser).unread(fold.test).eeg)
+        tested = by_sessions(trials, encoder.normaliser).unread(fold.test)
+        outputs = predict(encoder, tested.eeg, people=tested.subject)
         scores[fold.test] = (outputs["prompts"][:, 1].double() - outputs["prompts"][:, 0].double()).numpy()
         fold_of[fold.test] = fold.name
     return scores, fold_of.astype(str)
@@ -134,7 +135,7 @@ def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np
         parts["val"] = parts["test"][:0]
         encoder = fit_encoder(chosen, parts, stores[name].config, {}, options, calibrated=False)
         test = chosen.select(parts["test"])
-        logits = predict(encoder, np.asarray(test.eeg))["prompts"]
+        logits = predict(encoder, np.asarray(test.eeg), people=test.subject)["prompts"]
         return roc_auc((logits[:, 1] - logits[:, 0]).numpy(), test.label)
 
     found, chosen = [], []

@@ -17,9 +17,11 @@ import numpy as np
 import tyro
 
 from core.model.checkpoint import load_encoder, save_encoder, stored_types
+from trainer.calibration.left_out import note_leaks
 from trainer.config.flags import with_flags
 from trainer.config.presets import preset_named
 from trainer.console import run
+from trainer.evaluation.leaks.store_checks import print_checks, store_checks
 from trainer.store.store import open_store
 from trainer.targets.target import trial_targets
 from trainer.training.fit import recalibrate
@@ -48,7 +50,7 @@ class RecalibrateOptions:
 
 
 def remade(options: RecalibrateOptions) -> str:
-    """Write the file and return what its card says of confidence.
+    """Write the file and return what its card says of confidence; leak checks are made as training makes them.
 
     Raises ValueError where the store's split is not the one that the encoder's card names.
     """
@@ -70,6 +72,9 @@ def remade(options: RecalibrateOptions) -> str:
     wanted = [head.config.space for head in encoder.heads if head.config.kind != "prompts"]
     targets = trial_targets(used, training.targets, store.folder / "targets") if wanted else {}
     recalibrate(encoder, trials, parts, store.config, targets, training)
+    checks = store_checks(store, trials, parts, training.targets.images)
+    print_checks(checks)
+    note_leaks(encoder, checks)
     save_encoder(encoder, options.out or options.encoder, stored_as=stored_types(options.encoder))
     return "\n".join(encoder.confidence_lines())
 

@@ -63,8 +63,7 @@ def train(options: TrainOptions) -> Path:
     """
     from trainer.evaluation.leaks.store_checks import print_checks, store_checks
     from trainer.losses.batch_transforms import transforms_named
-    from trainer.losses.objective import parse_head_weights
-    from trainer.losses.registry import loss_named
+    from trainer.losses.objective import objective_of
     from trainer.processes.together import check_launch
     from trainer.targets.target import trial_targets
     from trainer.training.finetuned import with_file_heads
@@ -72,9 +71,8 @@ def train(options: TrainOptions) -> Path:
 
     check_launch()
     options = with_file_heads(options)
-    loss_named(options.training.loss)
+    objective_of(options.training, options.targets.space)
     transforms_named(options.training.batch_transforms)
-    parse_head_weights(options.training.loss_weight, options.targets.space)
     store = open_store(options.data.store)
     trials = store.trials()
     said: list[str] = []

@@ -55,9 +55,9 @@ def read_windows(
     judged = decodable(encoder, selection)
     gate = gate_for(encoder, head.config.space, judged)
 
-    def read(eeg: Tensor) -> list[Reading]:
+    def read(eeg: Tensor, who: Tensor | None) -> list[Reading]:
         # Predictions are let go of batch by batch: those of a text head are thousands of times larger than a reading.
-        predicted = encoder(eeg)[head.config.space]
+        predicted = encoder(eeg, who)[head.config.space]
         right = sure = [None] * len(eeg)
         if fitted is not None:
             averaged = torch.tensor(list(islice(repeats, len(eeg))), device=predicted.device)

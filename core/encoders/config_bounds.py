@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 Bound = tuple[float, float] | tuple[str, ...]
+MAX_WEIGHTS = 1 << 29  # 2 GiB in single precision
 
 
 def check_eeg(eeg: Any, config: Any) -> None:
@@ -12,6 +13,24 @@ def check_eeg(eeg: Any, config: Any) -> None:
     if eeg.ndim != 3 or tuple(eeg.shape[1:]) != (config.n_channels, config.n_times):
         raise ValueError(
             f"eeg has shape {tuple(eeg.shape)}; this encoder takes (batch, {config.n_channels}, {config.n_times})."
+        )
+
+
+def check_window(config: Any, least: int, because: str) -> None:
+    """Raise ValueError where config.n_times is below the least number of samples, which `because` explains."""
+    if config.n_times < least:
+        raise ValueError(
+            f"{type(config).__name__}.n_times is {config.n_times} samples; {because} need at least {least}. "
+            "Take a longer window, a higher rate, or smaller sizes."
+        )
+
+
+def check_weights(config: Any, n_weights: int) -> None:
+    """Raise ValueError where fields that are each within bounds make a network of more weights than are allowed."""
+    if n_weights > MAX_WEIGHTS:
+        raise ValueError(
+            f"{type(config).__name__} asks for {n_weights:,} weights ({config.n_channels} channels x {config.n_times} "
+            f"samples among its sizes); at most {MAX_WEIGHTS:,}. Take a lower rate, fewer channels or smaller layers."
         )
 
 

@@ -58,6 +58,7 @@ class Encoder:
     `held_out` the tokens (n, width) of each window from a fit without its group, which heads are fitted to. one_person:
     how it is set up for a recording of minutes; None where it cannot. patches: its module has what masked pre-training
     calls, see `PatchTransformer`. needs, least_times: what the context must know of, and the fewest samples a window.
+    by_subject: its module has a part for each person, and so wants to be told whose windows it is given.
     """
 
     name: str
@@ -72,6 +73,12 @@ class Encoder:
     patches: bool = False
     needs: tuple[Need, ...] = ()
     least_times: int = 1
+    by_subject: bool = False
+
+    @property
+    def tells_people_apart(self) -> bool:
+        """Return whether its module makes anything of who it is."""
+        return self.by_subject or "subjects" in self.needs
 
 
 def check_needs(encoder: Encoder, context: BuildContext) -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config_bounds import check_eeg, check_fields
+from .config_bounds import check_eeg, check_fields, check_window
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class NiceConfig:
     stride: int = 5  # samples
     dropout: float = 0.5
     folded: bool = True  # same function and parameters either way; folded is several times faster
+    n_mixed: int = 0  # signals left by the last 1 x 1 convolution, 0 for n_filters; ENIGMA has 4 (kernel 5, pool 17)
 
     def __post_init__(self) -> None:
         check_fields(
@@ -33,12 +34,9 @@ class NiceConfig:
             pool=(1, 1024),
             stride=(1, 4096),
             dropout=(0, 0.95),
+            n_mixed=(0, 512),
         )
-        if self.n_times < self.min_times:
-            raise ValueError(
-                f"NiceConfig.n_times is {self.n_times} samples; kernel {self.kernel} and pool {self.pool} need at "
-                f"least {self.min_times}. Take a longer window, a higher rate, or a smaller kernel or pool."
-            )
+        check_window(self, self.min_times, f"kernel {self.kernel} and pool {self.pool}")
 
     @property
     def min_times(self) -> int:
@@ -73,14 +71,15 @@ class Nice(nn.Module):
         super().__init__()
         self.config = config
         self.n_tokens = 1
-        self.width = config.n_filters * config.n_frames
+        n_mixed = config.n_mixed or config.n_filters
+        self.width = n_mixed * config.n_frames
         self.temporal = nn.Conv1d(1, config.n_filters, config.kernel)
         self.temporal_norm = nn.BatchNorm1d(config.n_filters)
         # (n_channels, n_filters) merged, in the order in which the temporal stage leaves them in memory.
         self.spatial = nn.Conv1d(config.n_channels * config.n_filters, config.n_filters, 1)
         self.spatial_norm = nn.BatchNorm1d(config.n_filters)
         self.dropout = nn.Dropout(config.dropout)
-        self.mix = nn.Conv1d(config.n_filters, config.n_filters, 1)
+        self.mix = nn.Conv1d(config.n_filters, n_mixed, 1)
 
     def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the tokens of eeg (batch, n_channels, n_times); any unit, normalised by the caller."""

@@ -2,16 +2,36 @@
 
 from ..registry import by_name
 from . import coatnet, filter_bank, linear, tangent
+from .attention import atms
+from .attention.eegconformer import EegConformer, EegConformerConfig
 from .context import Encoder
+from .convolutional import deep4
+from .convolutional.eegnet import Eegnet, EegnetConfig
+from .convolutional.resnet1d import Resnet1d, Resnet1dConfig
+from .convolutional.shallow_fbcsp import ShallowFbcsp, ShallowFbcspConfig
+from .convolutional.ubp_eegnet import UbpEegnet, UbpEegnetConfig
+from .convolutional.vbp import Vbp, VbpConfig
+from .dense.brain_mlp import BrainMlp, BrainMlpConfig
+from .dense.eegproject import EegProject, EegProjectConfig
 from .lstm import Lstm, LstmConfig
 from .nice import Nice, NiceConfig
 from .patch_transformer import PatchTransformer, PatchTransformerConfig
 
 # Every module maps its input to tokens (batch, n_tokens, width) by forward(input, subject=None), subject a LongTensor
-# (batch,) of who it is or None, and has the attributes config, n_tokens and width.
+# (batch,) of who it is, -1 for someone unknown, or None, and has the attributes config, n_tokens and width.
 ENCODERS: dict[str, Encoder] = by_name(
     [
         Encoder("nice", NiceConfig, Nice),
+        Encoder("eegproject", EegProjectConfig, EegProject),
+        Encoder("atm-s", atms.AtmsConfig, atms.Atms, values=atms.values, by_subject=True),
+        Encoder("eegnet", EegnetConfig, Eegnet),
+        Encoder("ubp-eegnet", UbpEegnetConfig, UbpEegnet),
+        Encoder("eegconformer", EegConformerConfig, EegConformer),
+        Encoder("shallow-fbcsp", ShallowFbcspConfig, ShallowFbcsp),
+        Encoder("deep4", deep4.Deep4Config, deep4.Deep4, values=deep4.values),
+        Encoder("brain-mlp", BrainMlpConfig, BrainMlp),
+        Encoder("resnet1d", Resnet1dConfig, Resnet1d),
+        Encoder("vbp", VbpConfig, Vbp),
         Encoder("lstm", LstmConfig, Lstm),
         Encoder("coatnet", coatnet.CoatnetConfig, coatnet.Coatnet, "spectrogram", coatnet.values),
         Encoder("patch-transformer", PatchTransformerConfig, PatchTransformer, patches=True),

@@ -36,7 +36,8 @@ class Evidence:
 
     guess_p: for each space the probability that guessing would have scored as high on left-out windows. separation: how
     far apart left-out windows of different labels lay in the main head, in standard deviations. leaks: the leak checks
-    that failed on the training data. n_windows: how many windows all of it comes from.
+    that failed on the training data. labels: the recorded labels that the main head's prompts stand for, in their
+    order; none where that is not known. n_windows: how many windows all of it comes from.
     """
 
     response: np.ndarray
@@ -55,6 +56,7 @@ class Evidence:
     separation: float = 0.0
     guess_p: Mapping[str, float] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, float32, as an encoder file holds them."""
@@ -64,7 +66,8 @@ class Evidence:
         """Return the rest as plain JSON values, with the number of runs."""
         plain = {name: getattr(self, name) for name in ("locked", "stretches", "n_windows", "separation", "drift")}
         plain["scored"] = [list(row) for row in self.scored]
-        return {**plain, "guess_p": dict(self.guess_p), "leaks": list(self.leaks), "n_runs": len(self.effects)}
+        told = {"guess_p": dict(self.guess_p), "leaks": list(self.leaks), "labels": list(self.labels)}
+        return {**plain, **told, "n_runs": len(self.effects)}
 
 
 _ARRAYS = ("response", "effects", "nothing", "level", "between", "within", "distances", "scores")
@@ -86,11 +89,11 @@ def evidence_shapes(config: PreprocessingConfig, header: Any) -> dict[str, tuple
 def evidence_from(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> Evidence:
     """Return the evidence that `to_arrays` and `to_json` gave; ValueError where values are not what they should be."""
     rest = {name: value for name, value in header.items() if name != "n_runs"}
-    guess_p, leaks = rest.pop("guess_p", {}), rest.pop("leaks", ())
+    guess_p, leaks, labels = rest.pop("guess_p", {}), rest.pop("leaks", ()), rest.pop("labels", ())
     scored = rest.pop("scored", None)
     if not isinstance(scored, list) or [len(row) for row in scored] != [len(AVERAGED)] * 2:
         raise ValueError("its evidence does not say of how many windows its scores are")
-    if not isinstance(guess_p, dict) or not isinstance(leaks, (list, tuple)):
+    if not isinstance(guess_p, dict) or not all(isinstance(names, (list, tuple)) for names in (leaks, labels)):
         raise ValueError("its evidence is not what this version writes")
     if not all(np.isfinite(arrays[name]).all() for name in _ARRAYS):
         raise ValueError("its evidence holds numbers that are not finite")
@@ -105,6 +108,7 @@ def evidence_from(arrays: Mapping[str, np.ndarray], header: Mapping[str, Any]) -
             separation=float(rest.pop("separation", 0.0)),
             guess_p={str(space): float(p) for space, p in guess_p.items()},
             leaks=tuple(map(str, leaks)),
+            labels=tuple(map(str, labels)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"its evidence is not what this version writes: {error}") from error

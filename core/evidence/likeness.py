@@ -10,6 +10,7 @@ from ..preprocessing.config import PreprocessingConfig
 from .background import KINDS, Layout
 from .kept import Evidence
 
+WIDER = 2.0  # stretches of one recording are this much more alike than sittings, at the least
 LEAST_LIMIT = 0.8  # of the distance, in spreads over runs: below it nothing is called unlike
 LEAST_OF_STRETCHES = 1.0  # the same where training's runs were stretches of one recording
 
@@ -27,7 +28,7 @@ def distance_parts(
     if evidence.locked and math.isfinite(effect):
         usual, n_runs = float(evidence.effects.mean()), len(evidence.effects)
         over_runs = float(evidence.effects.var(ddof=1)) if n_runs > 1 else 0.0
-        over_runs = max(over_runs, (0.15 * usual) ** 2) * (1 + 1 / n_runs)
+        over_runs = max(over_runs, (0.15 * usual) ** 2) * (1 + 1 / n_runs) * (WIDER**2 if evidence.stretches else 1)
         found["response"] = max(usual - effect, 0.0) / math.sqrt(over_runs + 1 / max(n, 1))
     return found
 

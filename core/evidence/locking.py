@@ -26,7 +26,8 @@ class Locked:
     p_value: that moments of no meaning would give as much. effect: the mean over the moments in standard deviations of
     a single one, NaN for fewer than eight moments. peak: the mean over the moments as a share of the largest one that
     shifting all of them by up to a window's length gives; 1 is at the moments. lag: that largest one's, seconds.
-    elsewhere: the p-value of that one, the number of shifts counted. n: how many moments.
+    elsewhere: the p-value of that one, the number of shifts counted. moved: the p-value that it is no larger than the
+    one at the moments, the number of shifts counted. n: how many moments.
     """
 
     p_value: float
@@ -35,13 +36,16 @@ class Locked:
     lag: float
     n: int
     elsewhere: float = 1.0
+    moved: float = 1.0
 
 
 def matched_filter(runs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the matched filter (channels, times) for the mean window of runs, each (n, channels, times) in volts.
 
     The mean, whitened by the covariance of what is left over channels and over times (a Kronecker product, after de
-    Munck et al. 2002, IEEE Trans Biomed Eng 49:123). What it gives for noise alone has unit variance.
+    Munck et al. 2002, IEEE Trans Biomed Eng 49:123), the latter drawn towards a stationary one the more, the fewer
+    windows a time point has: long windows of flicker have more times than windows. What it gives for noise alone has
+    unit variance.
     """
     mean = np.mean([run.mean(axis=0, dtype=np.float64) for run in runs], axis=0)
     n_times = mean.shape[1]
@@ -49,9 +53,18 @@ def matched_filter(runs: Sequence[np.ndarray]) -> np.ndarray:
     over_channels = _shrunk(np.einsum("nct,ndt->cd", left, left, optimize=True) / (len(left) * n_times))
     whitened = np.einsum("cd,ndt->nct", np.linalg.inv(np.linalg.cholesky(over_channels)), left, optimize=True)
     rows = whitened.reshape(-1, n_times)
-    over_times = _shrunk(rows.T @ rows / len(rows))
+    stationary = n_times / (n_times + len(left))
+    over_times = _shrunk((1 - stationary) * (rows.T @ rows / len(rows)) + stationary * _stationary(rows))
     found = np.linalg.solve(over_channels, mean) @ np.linalg.inv(over_times)
     return found / math.sqrt(max(float((found * mean).sum()), 1e-30))
+
+
+def _stationary(rows: np.ndarray) -> np.ndarray:
+    """Return the covariance over times of rows (n, times) whose statistics do not change over time."""
+    n_times = rows.shape[1]
+    power = (np.abs(np.fft.rfft(rows, 2 * n_times)) ** 2).mean(axis=0)
+    covariance = np.fft.irfft(power)[:n_times] / n_times
+    return covariance[np.abs(np.subtract.outer(np.arange(n_times), np.arange(n_times)))]
 
 
 def _shrunk(covariance: np.ndarray) -> np.ndarray:
@@ -124,14 +137,18 @@ def locked_to(
     if not p_values:
         p_values.append(p_against(nothing, float(found[starts].mean()), len(at)))
     effect = effect_of(at - whole)
-    elsewhere = 1.0
+    elsewhere, better = 1.0, 1.0
     moved = starts + int(largest)
-    moved = moved[(moved >= 0) & (moved < len(values))]
-    moved = moved[np.isfinite(values[moved])]
+    inside = (moved >= 0) & (moved < len(values))
+    inside[inside] = np.isfinite(values[moved[inside]])
+    moved = moved[inside]
     if len(moved) >= MIN_MOMENTS:
         tried = max(len(near) / _correlation_width(values), 1.0)
         elsewhere = min(_p_of_spread(values[moved] - whole, moved, length) * tried, 1.0)
-    return Locked(max(p_values), effect, min(peak, 1.0), float(largest) / config.sfreq, len(at), elsewhere)
+        if largest:
+            better = min(_p_of_spread(values[moved] - at[inside], moved, length) * tried, 1.0)
+    lag = float(largest) / config.sfreq
+    return Locked(max(p_values), effect, min(peak, 1.0), lag, len(at), elsewhere, better)
 
 
 def locked_trials(values: np.ndarray, nothing: np.ndarray) -> Locked:
@@ -182,9 +199,11 @@ def _p_of_spread(values: np.ndarray, starts: np.ndarray, length: int) -> float:
 
 def _shifted_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the mean over all moments, shifted together round the recording by each number of samples; NaN where fewer
-    than half of them can be read.
+    than half of them can be read. The last shifts are the negative ones; there are a few more than samples, since
+    Fourier transforms of some lengths take a hundred times longer.
     """
-    n = len(values)
+    n = _quick_length(len(values))
+    values = np.concatenate([values, np.full(n - len(values), np.nan)])
     comb = np.zeros(n)
     comb[starts] = 1.0
     fixed = np.conj(np.fft.rfft(comb))
@@ -218,11 +237,16 @@ def _p_of_shifts(values: np.ndarray, starts: np.ndarray, shifted: np.ndarray, le
     return float((1 + (others >= observed).sum() / width) / (1 + len(others) / width))
 
 
+def _quick_length(n: int) -> int:
+    """Return the least length from n up, within a few per cent, that has no large prime factor."""
+    return min(odd << max(math.ceil(math.log2(n / odd)), 0) for odd in (1, 3, 5, 9, 15, 25, 27, 45, 75, 81))
+
+
 def _correlation_width(values: np.ndarray) -> float:
     """Return how many samples in a row are as good as one: the sum of the squared autocorrelation."""
     kept = np.where(np.isfinite(values), values - np.nanmean(values), 0.0)
-    power = np.abs(np.fft.rfft(kept, 2 * len(kept))) ** 2
-    correlation = np.fft.irfft(power)[: len(kept)]
+    reach = min(len(kept), 1024)
+    n = _quick_length(len(kept) + reach)
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(kept, n)) ** 2, n)
     correlation = correlation / max(float(correlation[0]), 1e-30)
-    reach = min(len(correlation), 1024)
     return max(1.0, 1 + 2 * float(np.square(correlation[1:reach]).sum()))

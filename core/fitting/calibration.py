@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..evidence.association import separation_of
+from ..evidence.association import own_label_p, separation_of
 from ..evidence.kept import AVERAGED, QUANTILES, Evidence
 from ..model.checkpoint import EegEncoder
 from ..model.confidence import Confidence, confidence_score, fit_confidence
@@ -20,7 +20,6 @@ from .closed_form import fit_temperature
 MIN_TRIALS = 10  # fewer say nothing about probabilities
 MIN_AVERAGED = 20  # means of several windows that a map of their own is fitted to
 N_WAYS = (2, 10, 50, 200, 1000)  # numbers of alternatives that a gallery is judged at, beside its own
-N_SHUFFLES = 999
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,21 +192,6 @@ def _scored(head: Head, held: LeftOut) -> tuple[Tensor, Tensor, int]:
 def guess_p_of(scores: Tensor, truth: Tensor, run: np.ndarray | None = None, seed: int = 0) -> float:
     """Return the probability that answers which know nothing score as high on left-out windows.
 
-    scores: (n, n_alternatives). truth: (n,). The score is the mean of the true alternative's, in standard deviations of
-    its window's; truths are shuffled within runs (n,).
+    scores: (n, n_alternatives). truth: (n,). Truths are shuffled within runs (n,), see `own_label_p`.
     """
-    values = scores.double()
-    values = values - values.mean(1, keepdim=True)
-    values = (values / values.std(1, keepdim=True).clamp(min=1e-12) if values.shape[1] > 2 else values).numpy()
-    wanted = truth.numpy()
-    groups = np.zeros(len(wanted), dtype=np.int64) if run is None else np.unique(run, return_inverse=True)[1]
-    places = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    rng, rows = np.random.default_rng(seed), np.arange(len(wanted))
-    observed = values[rows, wanted].mean()
-    beaten = 0
-    for _ in range(N_SHUFFLES):
-        shuffled = wanted.copy()
-        for place in places:
-            shuffled[place] = wanted[rng.permutation(place)]
-        beaten += int(values[rows, shuffled].mean() >= observed - 1e-12)
-    return (1 + beaten) / (1 + N_SHUFFLES)
+    return own_label_p(scores.double().cpu().numpy(), truth.cpu().numpy(), run, seed)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..evidence.background import LEAST_SPREAD, MAX_WINDOWS, Layout, background, layout_of, spread_evenly
 from ..evidence.kept import AVERAGED, QUANTILES, Evidence
-from ..evidence.likeness import distance_parts, together
+from ..evidence.likeness import WIDER, distance_parts, together
 from ..evidence.locking import CLIP, MIN_MOMENTS, effect_of, filter_windows, matched_filter
 from ..preprocessing.config import PreprocessingConfig
 
@@ -24,7 +24,6 @@ N_STRETCHES = 6
 MAX_RUNS = 32
 MAX_A_RUN = 600  # windows
 LOCKED_Z = 4.0  # from which on left-out windows show a response: neighbours overlap, so 4 is no more than sure
-WIDER = 2.0  # stretches of one recording are this much more alike than sittings, at the least
 
 
 class Windows(Protocol):

@@ -161,7 +161,7 @@ def fit_personal_encoder(
     leaks = checks_of_recording(recording, data.eeg, label, labels, data.onset, data.config)
     leak_line = verdict(leaks, [figures])
     if encoder.evidence is not None:
-        encoder.evidence = replace(encoder.evidence, leaks=that_leak(leaks))
+        encoder.evidence = replace(encoder.evidence, leaks=that_leak(leaks), labels=tuple(labels))
     lines = [*warnings_of(figures, label, labels), score, *data.notes, *check_lines(leaks)]
     encoder.card = {
         "name": name,

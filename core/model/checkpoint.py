@@ -3,7 +3,7 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,9 +19,11 @@ from ..preprocessing.config import PreprocessingConfig
 from ..preprocessing.normaliser import Normaliser
 from .confidence import Confidence, confidence_from
 from .heads import Head, HeadConfig, Heads
+from .person_layers import MAX_PEOPLE, PersonLayers
 from .spectrogram import Spectrogram, SpectrogramConfig
 
-FORMAT_VERSION = 2  # 1: without evidence
+FORMAT_VERSION = 3  # 1: without evidence, 2: without people
+WITHOUT_PEOPLE = 2  # what files that tell no people apart are written as, so that older versions read them
 HEADER_KEY = "sd_eeg"
 MAX_HEADER_BYTES = 32 << 20
 Config = TypeVar("Config")
@@ -42,7 +44,9 @@ class EegEncoder(nn.Module):
     preprocessing, normaliser: replayed on whatever recording comes in. architecture, config: the backbone's registry
     name and config. heads: one config for each target space, the first is the main one. spectrogram: for backbones
     that read pictures. confidence: one calibration for each space. evidence: what tells whether a recording holds
-    anything for it, None in files of older versions. card: what a user should know, plain JSON.
+    anything for it, None in files of older versions. card: what a user should know, plain JSON. people: whose windows
+    it tells apart, a backbone's person 0, 1 and so on; none for most. person_layers: a linear layer over time for each
+    of them in front of everything else.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class EegEncoder(nn.Module):
         confidence: Mapping[str, Confidence] | None = None,
         card: Mapping[str, Any] | None = None,
         evidence: Evidence | None = None,
+        people: tuple[str, ...] = (),
+        person_layers: bool = False,
     ) -> None:
         super().__init__()
         if (encoder_named(architecture).input == "spectrogram") != (spectrogram is not None):
@@ -65,9 +71,18 @@ class EegEncoder(nn.Module):
             raise ValueError(
                 f"an encoder needs at least one head and one head a space, not {[head.space for head in heads]}"
             )
+        if len(set(people)) != len(people) or len(people) > MAX_PEOPLE or (person_layers and not people):
+            raise ValueError(
+                f"an encoder tells at most {MAX_PEOPLE} different people apart, and layers a person need one at least, "
+                f"not {', '.join(people[:12]) or 'none'}"
+            )
+        if people and getattr(config, "n_subjects", len(people)) != len(people):
+            raise ValueError(f"{len(people)} people are named, and the architecture knows {config.n_subjects}")
         self.preprocessing = preprocessing
         self.normaliser = normaliser
         self.architecture = architecture
+        self.people = people
+        self.personal = PersonLayers(len(people), preprocessing.n_times) if person_layers else None
         self.spectrogram = Spectrogram(spectrogram) if spectrogram is not None else None
         # the registry promises modules; that each is a backbone is held by the tests that run over all of them
         self.backbone = cast("Backbone", build_encoder(architecture, config))
@@ -79,14 +94,24 @@ class EegEncoder(nn.Module):
     def forward(self, eeg: Tensor, subject: Tensor | None = None) -> dict[str, Tensor]:
         """Return each head's raw output by space: logits (batch, n_prompts) or flat predictions (batch, n_values).
 
-        subject: (batch,), whole numbers that say who it is, for backbones with a part a person; the others ignore it.
+        subject: (batch,), whole numbers that say who it is, -1 for someone unknown (`numbers_of` gives them), for
+        encoders with a part a person; the others ignore it.
         """
         tokens = self.tokens(eeg, subject)
         return {head.config.space: head(tokens) for head in self.heads}
 
     def tokens(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the backbone's tokens (batch, n_tokens, width) for normalised eeg (batch, channels, times)."""
+        if self.personal is not None:
+            eeg = self.personal(eeg, subject)
         return self.backbone(self.spectrogram(eeg) if self.spectrogram is not None else eeg, subject)
+
+    def numbers_of(self, names: Iterable[str]) -> Tensor | None:
+        """Return each name's number (n,) among the people it tells apart, -1 for others; None where it tells none."""
+        if not self.people:
+            return None
+        number = {name: place for place, name in enumerate(self.people)}
+        return torch.tensor([number.get(str(name), -1) for name in names], dtype=torch.int64)
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -117,6 +142,10 @@ class EegEncoder(nn.Module):
         lines += [f"{key.replace('_', ' ')}: {self.card[key]}" for key in shown if self.card.get(key)]
         for name, figure in (self.card.get("metrics") or {}).items():
             lines.append(f"{name}: {figure}")
+        if self.people:
+            unknown = "the mean of their layers" if self.personal is not None else "a part shared by all"
+            lines.append(f"tells apart: {', '.join(self.people[:12])}{' ...' * (len(self.people) > 12)}; for someone "
+                         f"else it has {unknown}")  # fmt: skip
         lines += self.confidence_lines()
         if self.card.get("simulated"):
             lines.insert(1, "PHANTOM: trained on simulated EEG, not on brain data")
@@ -134,7 +163,7 @@ class EegEncoder(nn.Module):
             ]
         kept = self.evidence
         runs = "stretches of one recording" if kept.stretches else "runs"
-        how = "by a response locked to events" if kept.locked else "by how alike recordings are alone"
+        how = "by a response locked to events" if kept.locked else "by answers alone, which must be ten times surer"
         lines.append(
             f"is anything decodable: told {how}, from {kept.n_windows} windows of {len(kept.effects)} {runs} left out"
         )
@@ -158,7 +187,7 @@ def save_encoder(
     from safetensors.torch import save_file
 
     header: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if encoder.people else WITHOUT_PEOPLE,
         "architecture": encoder.architecture,
         "config": config_to_dict(encoder.backbone.config),
         "preprocessing": asdict(encoder.preprocessing),
@@ -167,6 +196,8 @@ def save_encoder(
         "confidence": {space: fitted.to_json() for space, fitted in encoder.confidence.items()},
         "card": encoder.card,
     }
+    if encoder.people:
+        header |= {"people": list(encoder.people), "person_layers": encoder.personal is not None}
     if encoder.normaliser.sessions:
         header["sessions"] = list(encoder.normaliser.sessions)
     if encoder.evidence is not None:
@@ -298,6 +329,9 @@ def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
     spectrogram, confidence, card = header.get("spectrogram"), header.get("confidence", {}), header.get("card", {})
     if not isinstance(header.get("heads"), list) or not isinstance(confidence, dict) or not isinstance(card, dict):
         raise ValueError("its heads, confidence or card are not what this version writes")
+    people, person_layers = header.get("people", []), header.get("person_layers", False)
+    if not isinstance(people, list) or not isinstance(person_layers, bool):
+        raise ValueError("its people are not a list of names, or its layers a person neither true nor false")
     return {
         "preprocessing": _from_json(PreprocessingConfig, header.get("preprocessing"), "preprocessing"),
         "architecture": str(header.get("architecture")),
@@ -307,6 +341,8 @@ def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
         "heads": [_from_json(HeadConfig, head, "head") for head in header["heads"]],
         "confidence": {str(space): confidence_from(fitted) for space, fitted in confidence.items()},
         "card": card,
+        "people": tuple(str(name) for name in people),
+        "person_layers": person_layers,
     }
 
 

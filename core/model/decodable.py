@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..evidence.association import MAX_ASKED, association_p, passing_level
+from ..evidence.association import MAX_ASKED, association_p, own_label_p, passing_level, run_in_blocks
 from ..evidence.background import MAX_WINDOWS, background, layout_of, spread_evenly
 from ..evidence.likeness import distance_parts, limit_of, together, unlike
 from ..evidence.locking import MIN_MOMENTS, Locked, filter_recording, filter_windows, locked_to, locked_trials
@@ -22,13 +21,16 @@ from ..preprocessing.selection import Selection, prepared, selected_eeg, that_fi
 from ..preprocessing.windows import cut_windows
 from ..recording import Recording
 from .checkpoint import EegEncoder
-from .confidence import confidence_score
+from .confidence import concept_similarity, confidence_score
 from .heads import Head
 from .prediction import predict
 
 LEVEL, SURE = 0.05, 0.02  # the p-values at which the gate begins to open, and is open
 FURTHEST = 1.4  # times the limit: from there on the gate is shut
+FIRM = LEVEL / 10  # that a test has to pass which stands alone, with no locked response beside it
+SHARP = LEVEL / 5  # the level of a test that would pass it nine times in ten: it can afford to be strict
 USEFUL = 0.5  # of the level of a test of the decoder's answers: above it the test tells too little to be made
+PERHAPS = 0.2  # how far the gate opens at most where too little is there to tell
 PEAK = (0.6, 0.8)  # of the largest mean response near the moments: shut below, open above
 ENOUGH_WINDOWS = 30  # that a recording's background is told from; fewer moments take others of the recording too
 _KEPT: weakref.WeakKeyDictionary[Recording, list[tuple[weakref.ref[EegEncoder], tuple[object, ...], Decodable]]] = (
@@ -89,11 +91,12 @@ def decodable(encoder: EegEncoder, selection: Selection) -> Decodable:
     """Judge whether a selection's recording holds anything for an encoder at the selected moments.
 
     Asked are all selected moments together, averaged or not, and where all of them are events, the recording's other
-    events with the same labels too: one window alone tells little. The answer is kept as long as the recording lives.
+    events with the same labels too, or with any that training knew where these are of them: one window alone tells
+    little. The answer is kept as long as the recording lives.
     """
     if (known := unable(encoder)) is not None:
         return known
-    moments, labels = _pool(selection)
+    moments, labels = _pool(selection, _known(encoder))
     key = (id(encoder.evidence), moments.tobytes(), labels, selection.groups)
     kept = _KEPT.setdefault(selection.recording, [])
     for of, its_key, found in kept:
@@ -138,10 +141,20 @@ def unable(encoder: EegEncoder) -> Decodable | None:
 
 def gate_of_p(p_value: float) -> float:
     """Return how far a p-value opens the gate: 0 from 0.05 up, 1 from 0.02 down, by its logarithm between."""
-    return float(np.clip(math.log(LEVEL / max(p_value, 1e-300)) / math.log(LEVEL / SURE), 0.0, 1.0))
+    return _gate_at(p_value, LEVEL)
 
 
-def _pool(selection: Selection) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _gate_at(p_value: float, level: float) -> float:
+    return float(np.clip(math.log(level / max(p_value, 1e-300)) / math.log(LEVEL / SURE), 0.0, 1.0))
+
+
+def _known(encoder: EegEncoder) -> dict[str, int]:
+    """Return the recorded labels that training knew, with the place of each one's answer."""
+    assert encoder.evidence is not None
+    return {name: place for place, name in enumerate(encoder.evidence.labels or encoder.head().config.prompts)}
+
+
+def _pool(selection: Selection, known: dict[str, int]) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Return the moments that are asked, and each one's label where all of them are events."""
     moments = [moment for group in selection.groups for moment in group]
     events: dict[int, str] = {}
@@ -150,6 +163,8 @@ def _pool(selection: Selection) -> tuple[np.ndarray, tuple[str, ...] | None]:
     chosen = {events.get(round(moment * 1e6)) for moment in moments}
     if None in chosen:
         return np.unique(moments), None
+    if chosen <= known.keys():
+        chosen |= known.keys()
     pool = sorted((event.onset, event.label) for event in selection.recording.events if event.label in chosen)
     return np.array([onset for onset, _ in pool]), tuple(label for _, label in pool)
 
@@ -202,11 +217,11 @@ def clean_windows(ready: Recording, moments: np.ndarray, config: PreprocessingCo
 
 
 def _asked(eeg: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the windows that the decoder itself is asked about, and their labels as numbers, None where unknown."""
+    """Return the windows that the decoder itself is asked about, and their labels' names, None where unknown."""
     rows = spread_evenly(len(eeg), MAX_ASKED)
     if labels is None or len(labels) != len(eeg):
         return eeg[rows], None
-    return eeg[rows], np.unique(np.asarray(labels)[rows], return_inverse=True)[1].reshape(-1)
+    return eeg[rows], np.asarray(labels)[rows].astype(str)
 
 
 def answers_of(head: Head, output: Tensor) -> np.ndarray:
@@ -219,6 +234,25 @@ def answers_of(head: Head, output: Tensor) -> np.ndarray:
         drawn = torch.randn(found.shape[1], MAX_WIDTH, generator=torch.Generator().manual_seed(0))
         found = found @ drawn.to(found)
     return found.double().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A test of a decoder's answers: its p-value, the level that nine in ten recordings as good as training's stay
+    below, what it means where it is above, and whether it was known which answer goes with which label.
+    """
+
+    p_value: float
+    level: float
+    sentence: str
+    directed: bool = False
+
+    @property
+    def bar(self) -> float:
+        """The p-value that has to be undercut: 0.05, or less where it is not known which answer goes with which label
+        and training's recordings undercut less than that easily.
+        """
+        return LEVEL if self.directed else min(max(self.level, SHARP), LEVEL)
 
 
 def _judge(
@@ -242,59 +276,100 @@ def _judge(
     reasons: list[tuple[float, str]] = []
     if fit < 1:
         reasons.append((fit, unlike(evidence, layout, config, typical, n_windows, parts)))
-    p_values: list[float] = []
-    if evidence.locked:
-        p_values.append(locked.p_value)
-        if gate_of_p(locked.p_value) < 1:
-            few = "" if locked.n >= MIN_MOMENTS else f" ({locked.n} moments tell little)"
-            sentence = f"no response of the kind it was trained on is locked to these moments{few}"
-            reasons.append((gate_of_p(locked.p_value), sentence))
-        near = float(np.clip((locked.peak - PEAK[0]) / (PEAK[1] - PEAK[0]), 0.0, 1.0))
-        told = gate_of_p(locked.p_value) > 0 or locked.elsewhere < LEVEL / 10
-        if locked.n >= MIN_MOMENTS and near < 1 and told:
-            side, off = ("after", "early") if locked.lag > 0 else ("before", "late")
-            where = f"the response lies {abs(locked.lag):.2f} s {side} where it was in training: are the markers {off}?"
-            reasons.append((near, where))
-    for p, level, sentence in _asked_of_the_decoder(encoder, asked, label, chosen):
-        if level <= LEVEL:
-            p_values.append(p)
-        share = gate_of_p(p * min(SURE / level, 1.0))
-        if share < 1:
-            reasons.append((share, sentence))
-    p_value = max(p_values) if p_values else None
-    gate = min([1.0, *(share for share, _ in reasons)])
-    ordered = tuple(sentence for _, sentence in sorted(reasons, key=lambda one: one[0]))
-    return Decodable(gate, p_value, likeness, ordered)
+    test = _answers_tested(encoder, asked, label, chosen)
+    response = _response_gates(locked) if evidence.locked else []
+    share, p_value, told = _told_by(response, locked.p_value, test, evidence.locked)
+    ordered = tuple(sentence for _, sentence in sorted([*reasons, *told], key=lambda one: one[0]))
+    return Decodable(min(fit, share), p_value, likeness, ordered)
 
 
-def _asked_of_the_decoder(
+def _response_gates(locked: Locked) -> list[tuple[float, str]]:
+    """Return how far the response opens the gate, by what is said where it does not."""
+    few = "" if locked.n >= MIN_MOMENTS else f" ({locked.n} moments tell little)"
+    here = gate_of_p(locked.p_value)
+    found = [(here, f"no response of the kind it was trained on is locked to these moments{few}")]
+    near = float(np.clip((locked.peak - PEAK[0]) / (PEAK[1] - PEAK[0]), 0.0, 1.0))
+    told = (here > 0 and locked.moved < LEVEL) or locked.elsewhere < LEVEL / 10
+    if locked.n >= MIN_MOMENTS and near < 1 and told:
+        side, off = ("after", "early") if locked.lag > 0 else ("before", "late")
+        where = f"the response lies {abs(locked.lag):.2f} s {side} where it was in training: are the markers {off}?"
+        found.append((near, where))
+    return found
+
+
+def _told_by(
+    response: list[tuple[float, str]], locked_p: float, test: _Asked | None, is_locked: bool
+) -> tuple[float, float | None, list[tuple[float, str]]]:
+    """Return how far what was found opens the gate, the p-value, and what stands against it.
+
+    Both have to be found: a response, which whoever looks at a picture has, and answers that tell something. One alone
+    is believed where answers go with the labels that they should, and ten times surer. Where there is too little for
+    the answers to be tested, a response opens the gate no further than `PERHAPS`.
+    """
+    locked = min((share for share, _ in response), default=1.0)
+    against = [(share, sentence) for share, sentence in response if share < 1]
+    if test is None:
+        share = PERHAPS / 2 * locked if is_locked else 0.0
+        little = "there is too little to tell whether its answers mean anything"
+        return share, locked_p if is_locked else None, [*against, (PERHAPS / 2, little)]
+    alone = test.directed or not is_locked
+    firm = _gate_at(test.p_value, FIRM) if alone else 0.0
+    answers = _gate_at(test.p_value, test.bar) if is_locked else firm
+    both = min(locked, answers)
+    if firm >= both and firm > 0:
+        return firm, test.p_value, [(firm, test.sentence)] if firm < 1 else []
+    if test.level > LEVEL and is_locked:  # a test that training's own recordings would often not pass shuts nothing
+        answers = max(answers, PERHAPS * (1 - test.p_value))
+    if answers < 1:
+        against.append((answers, test.sentence))
+    return min(locked, answers), max(locked_p, test.p_value) if is_locked else test.p_value, against
+
+
+def _answers_tested(
     encoder: EegEncoder, asked: np.ndarray, label: np.ndarray | None, chosen: tuple[np.ndarray, np.ndarray] | None
-) -> Iterator[tuple[float, float, str]]:
-    """Yield the p-value of a test of the decoder's own answers, the level that nine in ten recordings as good as
-    training's stay below, and what it means where it is above that.
+) -> _Asked | None:
+    """Return the test of the decoder's own answers that tells most; None where none tells enough.
 
     asked: single windows, with the recording's own labels (n,). chosen: the windows that were selected, and of how many
     moments each is the mean.
     """
-    evidence, head = encoder.evidence, encoder.head()
+    evidence = encoder.evidence
     assert evidence is not None
-    if (
-        label is not None
-        and len(label) >= MIN_MOMENTS
-        and (level := passing_level(evidence.separation, label)) < USEFUL
-    ):
-        p = association_p(answers_of(head, predict(encoder, asked)[head.config.space]), label)
-        if p is not None:
-            yield p, level, "its answers do not differ between the recording's own labels"
-            return
+    if label is not None and len(label) >= MIN_MOMENTS and (found := _by_labels(encoder, asked, label)) is not None:
+        return found
+    head = encoder.head()
     sets = [(asked, np.ones(len(asked), dtype=np.int64))]
     if chosen is not None and (chosen[1] > 1).any():
         rows = spread_evenly(len(chosen[1]), MAX_ASKED)
         sets.append((chosen[0][rows], chosen[1][rows]))
     levels = [scores_level(evidence, repeats) for _, repeats in sets]
-    if min(levels) < USEFUL:
-        windows, repeats = sets[int(np.argmin(levels))]
-        output = predict(encoder, windows)[head.config.space]
-        scores = confidence_score(head, output.float()).double().cpu().numpy()
-        sentence = "its answers are no surer than where nothing was shown"
-        yield scores_p(evidence, scores, repeats), min(levels), sentence
+    if min(levels) >= LEVEL:  # what other people's answers to nothing score is not known: only a clear one counts
+        return None
+    windows, repeats = sets[int(np.argmin(levels))]
+    output = predict(encoder, windows)[head.config.space]
+    scores = confidence_score(head, output.float()).double().cpu().numpy()
+    sentence = "its answers are no surer than where nothing was shown"
+    return _Asked(scores_p(evidence, scores, repeats), min(levels), sentence)
+
+
+def _by_labels(encoder: EegEncoder, asked: np.ndarray, label: np.ndarray) -> _Asked | None:
+    """Return the test of whether answers go with the recording's own labels (n,): with the ones they should, where
+    these are training's, else with any; None where labels run in blocks or windows are too few.
+    """
+    evidence, head = encoder.evidence, encoder.head()
+    assert evidence is not None
+    names, number = np.unique(label, return_inverse=True)
+    number = number.reshape(-1)
+    known = _known(encoder)
+    directed = all(str(name) in known for name in names)
+    level = passing_level(evidence.separation, number, directed)
+    if level >= USEFUL or run_in_blocks(number):
+        return None
+    output = predict(encoder, asked)[head.config.space].float()
+    if directed:
+        scores = output if head.config.kind == "prompts" else concept_similarity(head, output)
+        truth = np.array([known[str(name)] for name in names])[number]
+        p = own_label_p(scores.double().cpu().numpy(), truth)
+        return _Asked(p, level, "its answers do not go with the recording's own labels", True)
+    p = association_p(answers_of(head, output), number)
+    return None if p is None else _Asked(p, level, "its answers do not differ between the recording's own labels")

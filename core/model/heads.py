@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..encoders.dense.projector import Projector
 from .picture_generator import PICTURE_SIZES, Generator
 from .spaces import find_space, n_values, shape_in, unpack
 
@@ -98,23 +99,6 @@ class HeadConfig:
     def to_json(self) -> dict[str, Any]:
         """Return the config as plain JSON values."""
         return asdict(self)
-
-
-class Projector(nn.Module):
-    """NICE's projector (Song et al., ICLR 2024): linear, residual GELU-linear-dropout, layer norm; (batch, n) →
-    (batch, width).
-    """
-
-    def __init__(self, n_features: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.enter = nn.Linear(n_features, width)
-        self.residual = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.Dropout(dropout))
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return (batch, width) for features (batch, n)."""
-        entered = self.enter(features)
-        return self.norm(entered + self.residual(entered))
 
 
 class Head(nn.Module):

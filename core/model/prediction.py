@@ -1,7 +1,7 @@
 """From windows to an encoder's raw outputs: the one place where an encoder is run to be asked, not to be trained."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -19,18 +19,26 @@ Said = TypeVar("Said")
 
 @torch.no_grad()
 def in_batches(
-    encoder: EegEncoder, windows: Iterable[Tensor], ask: Callable[[Tensor], Said], at_once: int = AT_ONCE
+    encoder: EegEncoder,
+    windows: Iterable[Tensor],
+    ask: Callable[[Tensor, Tensor | None], Said],
+    at_once: int = AT_ONCE,
+    people: Sequence[str] | np.ndarray | None = None,
 ) -> Iterator[Said]:
     """Yield what `ask` says of normalised windows, in their order and never of more than `at_once` together.
 
     windows: any number of tensors (n, channels, times). ask: the encoder itself, or a part of it such as
-    `encoder.tokens`. The encoder is put into eval mode; windows are moved to its device and type.
+    `encoder.tokens`, given windows and who they are of. people: the names of all windows, None where nobody is known.
+    The encoder is put into eval mode; windows are moved to its device and type.
     """
     encoder.eval()
     parameter = next(encoder.parameters())
+    numbers, start = None if people is None else encoder.numbers_of(people), 0
     for some in windows:
         for part in some.split(at_once):
-            yield ask(part.to(parameter.device, parameter.dtype))
+            who = None if numbers is None else numbers[start : start + len(part)].to(parameter.device)
+            start += len(part)
+            yield ask(part.to(parameter.device, parameter.dtype), who)
 
 
 @torch.inference_mode()
@@ -43,24 +51,30 @@ def outputs_of(encoder: EegEncoder, eeg: Tensor, spaces: Iterable[str] | None = 
 
 
 @torch.inference_mode()
-def predict(encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE) -> dict[str, Tensor]:
+def predict(
+    encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE, people: Sequence[str] | np.ndarray | None = None
+) -> dict[str, Tensor]:
     """Return each head's raw outputs, on the CPU, for windows in volts (n, channels, times), normalised batch by
     batch.
+
+    people: whose windows they are (n,), for encoders that tell people apart.
     """
 
-    def ask(part: Tensor) -> dict[str, Tensor]:
-        return {space: output.cpu() for space, output in encoder(part).items()}
+    def ask(part: Tensor, who: Tensor | None) -> dict[str, Tensor]:
+        return {space: output.cpu() for space, output in encoder(part, who).items()}
 
-    return _joined(in_batches(encoder, _ready(encoder, eeg, batch), ask, batch), encoder.spaces)
+    return _joined(in_batches(encoder, _ready(encoder, eeg, batch), ask, batch, people), encoder.spaces)
 
 
 @torch.no_grad()
-def tokens_of(encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE) -> Tensor:
+def tokens_of(
+    encoder: EegEncoder, eeg: np.ndarray, batch: int = AT_ONCE, people: Sequence[str] | np.ndarray | None = None
+) -> Tensor:
     """Return the backbone's tokens (n, n_tokens, width), float32 on the CPU, for windows in volts (n, channels, times),
-    normalised batch by batch.
+    normalised batch by batch; people as `predict` takes them.
     """
     none = torch.zeros(0, encoder.backbone.n_tokens, encoder.backbone.width)
-    found = in_batches(encoder, _ready(encoder, eeg, batch), encoder.tokens, batch)
+    found = in_batches(encoder, _ready(encoder, eeg, batch), encoder.tokens, batch, people)
     return torch.cat([none, *(tokens.float().cpu() for tokens in found)])
 
 

@@ -99,7 +99,8 @@ class Spectrogram(nn.Module):
         self.config = config
         self.picture = Picture(config.image_height, config.image_width) if config.kind == "braincoder" else None
         if config.kind == "stft":
-            window = torch.hann_window(config.window, dtype=torch.float64)
+            # On the CPU also where shapes alone are asked for: its sum is needed here.
+            window = torch.hann_window(config.window, dtype=torch.float64, device="cpu")
             # The density of power that an amplitude of 1 in the transform stands for, against the lowest one drawn.
             density = 2 / (config.sfreq * float(window.square().sum())) / config.unit_v**2
             window *= math.sqrt(density / 10 ** (config.min_db / 10))

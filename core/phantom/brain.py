@@ -11,6 +11,7 @@ from .attributes import attribute_tables
 from .background import artifacts, background, background_rms, drift
 from .brain_config import RESPONSE_S, SNR_SPAN_S, BrainConfig
 from .head import AREAS, HeadModel, head_model
+from .perception import geometry_table
 from .scenes import Scene, all_scenes
 
 SOURCE_NOTE = "phantom: simulated, not brain data"
@@ -25,7 +26,8 @@ class Brain:
 
     pattern (n_channels, n_components): volts per unit amplitude. peak_s, width_s, wave_hz (n_components,): its Gabor.
     common (n_components,): amplitude any picture evokes, A·m. tables: shape, colour, place and size to amplitudes, each
-    (n_values, n_components), A·m, already scaled to the SNR; a scene's response is their sum.
+    (n_values, n_components), A·m, already scaled to the SNR; a scene's response is their sum. whole (864,
+    n_components): a person with a geometry has it in the place of the tables, a row for each scene.
     """
 
     head: HeadModel
@@ -35,10 +37,13 @@ class Brain:
     wave_hz: np.ndarray
     common: np.ndarray
     tables: tuple[np.ndarray, ...]
+    whole: np.ndarray | None = None
 
     def features(self, scenes: Sequence[Scene]) -> np.ndarray:
         """Return the feature-dependent amplitudes, (n_scenes, n_components) A·m; their mean over all scenes is zero."""
         codes = np.array([scene.codes for scene in scenes]).reshape(-1, 4)
+        if self.whole is not None:
+            return self.whole[np.ravel_multi_index(tuple(codes.T), tuple(map(len, self.tables)))]
         return sum((table[codes[:, i]] for i, table in enumerate(self.tables)), np.zeros((1, len(self.common))))
 
     def courses(self, times: np.ndarray) -> np.ndarray:
@@ -67,9 +72,11 @@ def build_brain(config: BrainConfig) -> Brain:
 
     tables = attribute_tables(area, side, sign, shared, own)
     pattern = np.repeat(head.visual, 2, axis=1)
-    brain = Brain(head, pattern, peak, width, wave, common, tables)
+    whole = 1e-9 * geometry_table(config.geometry, n, config.subject) if config.geometry else None
+    brain = Brain(head, pattern, peak, width, wave, common, tables, whole)
     scale = config.snr * background_rms(config) / feature_rms(brain)
-    return replace(brain, tables=tuple(scale * table for table in tables))
+    scaled = tuple(scale * table for table in tables)
+    return replace(brain, tables=scaled, whole=None if whole is None else scale * whole)
 
 
 def feature_rms(brain: Brain) -> float:

@@ -20,7 +20,9 @@ class BrainConfig:
     standard deviation of a trial's latency. variability_nam: standard deviation, trial by trial, of each response
     component's amplitude, whatever is shown, in nA·m. Levels in microvolts are root mean squares, but for blink_uv, a
     blink's height at the brow. drift_uv: of the electrodes' drift over
-    minutes. Raises ValueError for a value outside its range or an unknown montage.
+    minutes. geometry: what the feature-dependent part follows: "" each attribute by the areas that it drives, else the
+    person's perception, a name in `perception.GEOMETRIES`: scenes that are alike to the person evoke like responses.
+    Raises ValueError for a value outside its range, an unknown montage or geometry.
     """
 
     montage: str = "epoc-14"
@@ -41,12 +43,16 @@ class BrainConfig:
     line_hz: float = 50.0
     sensor_uv: float = 4.0
     drift_uv: float = 0.0
+    geometry: str = ""
 
     def __post_init__(self) -> None:
         from ..montage import MONTAGES
+        from .perception import GEOMETRIES
 
         if self.montage not in MONTAGES:
             raise ValueError(f"no montage {self.montage!r}; `montage` can be {', '.join(MONTAGES)}")
+        if self.geometry not in GEOMETRIES:
+            raise ValueError(f"no geometry {self.geometry!r}; known: {', '.join(GEOMETRIES[1:])}, or none")
         ranges = {
             "sfreq": (64, 4096), "snr": (0, 100), "subject": (0, 2**32), "soa_s": (0.05, 60), "soa_jitter_s": (0, 10),
             "shown_s": (0, 60), "latency_jitter_ms": (0, 100), "variability_nam": (0, 1000),

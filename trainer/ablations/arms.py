@@ -93,7 +93,11 @@ def sample_levels(
             cache = evaluated.store.folder / "targets"
             other = with_captions(encoder, space, train, val, said, evaluated.options.targets.clip, cache)
             text = decode_levels(
-                other, predict(other, test.eeg), pipeline, init=NONE, restore_spread=options.restore_spread
+                other,
+                predict(other, test.eeg, people=test.subject),
+                pipeline,
+                init=NONE,
+                restore_spread=options.restore_spread,
             )
             found[kind] = replace(own, text=text.text)
             fitted.add(kind)

@@ -51,19 +51,23 @@ def with_captions(
         encoder.backbone.config,
         [config],
         spectrogram,
+        people=encoder.people,
+        person_layers=encoder.personal is not None,
     )
     other.backbone.load_state_dict(encoder.backbone.state_dict())
+    if other.personal is not None and encoder.personal is not None:
+        other.personal.load_state_dict(encoder.personal.state_dict())
     head = other.head()
     head.set_target(values[torch.from_numpy(seen)])
     head.gallery.copy_(head.comparable(values[torch.from_numpy(seen)]))
     wanted = head.coordinates(values[torch.from_numpy(rows(train))]).double()
     pictures = torch.from_numpy(np.unique(train.image_id, return_inverse=True)[1].reshape(-1) % 5)
-    fitted = fit_ridge(tokens_of(other, train.eeg).flatten(1).double(), wanted, ALPHAS, pictures)
+    fitted = fit_ridge(tokens_of(other, train.eeg, people=train.subject).flatten(1).double(), wanted, ALPHAS, pictures)
     spread = head.target_spread.double()
     with torch.no_grad():
         head.last.weight.copy_((fitted.weights / spread).T.float())
         head.last.bias.copy_((fitted.bias / spread).float())
     if len(val):
         label = torch.from_numpy(val.label)
-        calibrate(other, predict(other, val.eeg), label, {space: (values, rows(val))})
+        calibrate(other, predict(other, val.eeg, people=val.subject), label, {space: (values, rows(val))})
     return other.eval()

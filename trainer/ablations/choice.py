@@ -64,7 +64,7 @@ def choose_denoise(
         return options.denoise or DENOISE, []
     val = trials_at_use(evaluated.trials, evaluated.parts["val"], evaluated.options.data)
     seen = truth_of(evaluated, val, pipeline, eyes, options)
-    outputs = predict(evaluated.encoder, val.eeg)
+    outputs = predict(evaluated.encoder, val.eeg, people=val.subject)
     levels = decode_levels(
         evaluated.encoder, outputs, pipeline, init=options.init, restore_spread=options.restore_spread
     )

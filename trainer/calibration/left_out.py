@@ -87,7 +87,7 @@ class LeftOutTrials:
         if not len(trials):
             return
         runs = run_numbers(trials) if run is None else np.full(len(trials), run)
-        outputs = predict(encoder, np.asarray(trials.eeg))
+        outputs = predict(encoder, np.asarray(trials.eeg), people=trials.subject)
         self._parts.append((averaged, trials.select_columns(np.arange(len(trials))), outputs, runs))
 
     def calibrate(self, encoder: EegEncoder) -> None:
@@ -148,7 +148,9 @@ def evidence_of(trials: Trials, rows: np.ndarray, encoder: EegEncoder) -> Eviden
     """Return the evidence of the training trials in these rows, as they were stored; None where they are too few."""
     run = run_numbers(trials.select_columns(rows))
     order = np.lexsort((trials.onset[rows], run))
-    return fit_evidence(_Rows(trials.eeg, rows[order]), run[order], encoder.preprocessing)
+    found = fit_evidence(_Rows(trials.eeg, rows[order]), run[order], encoder.preprocessing)
+    labels = trials.labels if encoder.head().config.kind == "prompts" else ()
+    return replace(found, labels=labels) if found is not None else None
 
 
 def note_leaks(encoder: EegEncoder, checks: list[Check]) -> None:

@@ -1,10 +1,11 @@
 """What the encoder is made of, and what its heads are taught to say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from .flags import check_at_least, check_choice, flag
+from .image_options import ImageOptions
 
 SPECTROGRAMS = ("none", "stft", "braincoder")
 HEADS = ("basis", "linear", "positions", "broadcast", "last-token")
@@ -18,11 +19,17 @@ class EncoderOptions:
     """The architecture that reads the EEG."""
 
     name: Annotated[str, flag("encoder")] = "nice"
-    """Architecture: coatnet, nice, lstm or patch-transformer; linear or tangent, which are fitted in closed form."""
+    """Architecture, trained (nice, eegproject, atm-s, eegnet, coatnet ...) or fitted in closed form (linear, tangent,
+    filter-bank); docs/training.md has the table.
+    """
     settings: Annotated[tuple[str, ...], flag("set")] = ()
     """Settings of the architecture as key=value, for example --set n_filters=24 dropout=0.3."""
     spectrogram: str = "none"
     """none, stft, or braincoder (one frame, autoscaled, viridis), for architectures that read pictures."""
+    person_layers: bool = False
+    """A linear layer over time for each person in front of any trained architecture; a person whom training has not
+    seen goes through the mean of the layers.
+    """
 
     def __post_init__(self) -> None:
         check_choice("--spectrogram", self.spectrogram, SPECTROGRAMS)
@@ -67,6 +74,7 @@ class TargetOptions:
     """Channels of a saliency head's finest map; its time and size grow with them."""
     saliency_target: str = "picture"
     """What a saliency head learns to draw: picture (the seen one, small) or saliency (the map of what stands out)."""
+    image: ImageOptions = field(default_factory=ImageOptions)
 
     def __post_init__(self) -> None:
         check_choice("--head", self.head, HEADS)

@@ -1,6 +1,6 @@
 """The data set `phantom`: simulated sittings in which drawn scenes are shown. Simulated, never brain data."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,9 @@ class PhantomOptions:
     """root mean square of the electrodes' slow drift, microvolts; a recording has its own"""
     l_freq: float = 0.5
     """lower edge of the band-pass in hertz; 0 for none, which lets drift through"""
+    geometry: str = ""
+    """what the person finds alike shapes the responses: perceptual (colour counts most, size hardly), encoder (as the
+    phantom's image encoder does), or neither"""
     seed: int = 0
     """of the order, the noise and the onsets"""
 
@@ -76,7 +79,7 @@ class PhantomOptions:
 
     def brain(self) -> BrainConfig:
         """Return the simulated person, headset and sitting."""
-        names = ("montage", "sfreq", "snr", "subject", "drift_uv")
+        names = ("montage", "sfreq", "snr", "subject", "drift_uv", "geometry")
         return BrainConfig(**{name: getattr(self, name) for name in names})
 
 
@@ -119,7 +122,7 @@ def presentations(options: PhantomOptions) -> list[list[tuple[Scene, str]]]:
 def sessions(source: Path | None, options: PhantomOptions) -> list[Session]:
     """Return one session a simulated run; `source` is not used."""
     runs = presentations(options)
-    identity = asdict(options)
+    identity = _told(options)
     return [
         Session(
             key=f"subject-{options.subject}-run-{number + 1:03d}",
@@ -175,9 +178,14 @@ def provenance(source: Path | None, options: PhantomOptions) -> dict[str, Any]:
         "simulated": True,
         "licence": "Apache-2.0 (made by this program)",
         "credit": CREDIT,
-        "options": asdict(options),
-        "brain": asdict(replace(options.brain())),
+        "options": _told(options),
+        "brain": _told(options.brain()),
     }
+
+
+def _told(values: PhantomOptions | BrainConfig) -> dict[str, Any]:
+    """Return options as a store says them; without a geometry there is none, so that older stores are the same."""
+    return {name: value for name, value in asdict(values).items() if name != "geometry" or value}
 
 
 DATASET = Dataset(

@@ -96,7 +96,8 @@ def decoded(encoder: EegEncoder, trials: Trials, rows: np.ndarray, data: DataOpt
     """Return each head's raw outputs for rows of the trials as they are decoded, by their sessions' own normalisers
     where the encoder has them.
     """
-    return predict(encoder, trials_at_use(by_sessions(trials, encoder.normaliser), rows, data).eeg)
+    used = trials_at_use(by_sessions(trials, encoder.normaliser), rows, data)
+    return predict(encoder, used.eeg, people=used.subject)
 
 
 def distinct_targets(evaluated: Evaluated, space: str) -> tuple[Tensor, list[str], np.ndarray]:

@@ -21,18 +21,22 @@ class Batch:
 
     eeg: (batch, channels, times), normalised. targets: for each space (batch, n_values), or for `prompts` class numbers
     (batch,) or shares of the classes (batch, n_prompts). index: for each space (batch,), the number of each row's
-    target, equal for equal targets. n_classes: for each `prompts` space, of how many.
+    target, equal for equal targets. n_classes: for each `prompts` space, of how many. shares: (batch, batch), how much
+    of each row is in each, where the eeg alone is mixed and the loss shares the labels.
     """
 
     eeg: Tensor
     targets: dict[str, Tensor]
     index: dict[str, Tensor]
     n_classes: dict[str, int]
+    shares: Tensor | None = None
 
 
 BatchTransform = Callable[[Batch, np.random.Generator], Batch]
 TRANSFORM_SEED = 37  # beside those of the batches' order and of the splits
 MIXUP_ALPHA = 0.2  # of the Beta distribution; the paper's ImageNet runs use 0.1 to 0.4
+MIXCO_ALPHA, MIXED = 0.15, 0.5  # MindEye's Beta distribution, and the share of the rows that are mixed
+MIXING = ("mixup", "mixco")
 
 
 def mixup(batch: Batch, rng: np.random.Generator) -> Batch:
@@ -59,13 +63,36 @@ def mixup(batch: Batch, rng: np.random.Generator) -> Batch:
     return Batch(mixed(batch.eeg), targets, index, batch.n_classes)
 
 
-BATCH_TRANSFORMS: dict[str, BatchTransform] = registry(("mixup", mixup))
+def mixco(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Return a batch in which half of the rows' eeg is mixed with another row's, each by a share of its own drawn from
+    Beta(0.15, 0.15); targets stay as they are, and contrastive losses share the labels (Kim et al. 2020; MindEye).
+
+    Losses that want one target a row get the mixed one.
+    """
+    n = len(batch.eeg)
+    order = rng.permutation(n)
+    share = np.where(rng.random(n) < MIXED, rng.beta(MIXCO_ALPHA, MIXCO_ALPHA, n), 1.0)
+    shares = np.zeros((n, n))
+    shares[np.arange(n), np.arange(n)] = share
+    shares[np.arange(n), order] += 1 - share
+    mix = torch.tensor(shares.tolist(), dtype=batch.eeg.dtype, device=batch.eeg.device)
+    eeg = (mix @ batch.eeg.flatten(1)).reshape(batch.eeg.shape)
+    return Batch(eeg, batch.targets, batch.index, batch.n_classes, mix)
+
+
+BATCH_TRANSFORMS: dict[str, BatchTransform] = registry(("mixup", mixup), ("mixco", mixco))
 
 
 def transforms_named(names: Sequence[str]) -> list[BatchTransform]:
-    """Return batch transforms in the order named; an unknown name raises ValueError listing the known ones."""
+    """Return batch transforms in the order named; an unknown name raises ValueError listing the known ones, as do
+    two that mix.
+    """
     if unknown := [name for name in names if name not in BATCH_TRANSFORMS]:
         raise ValueError(f"no batch transform {unknown[0]!r}; known: {', '.join(BATCH_TRANSFORMS)}")
+    if sum(name in MIXING for name in names) > 1:
+        raise ValueError(
+            f"--batch-transforms {' '.join(names)}: a batch's rows are mixed once, by {' or '.join(MIXING)}"
+        )
     return [BATCH_TRANSFORMS[name] for name in names]
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from core.model.spaces import find_space, shape_in
 
+from ..config.image_options import ImageOptions
 from .features.computing import kept_rows
 from .features.model_files import available_device, model_fingerprint
 from .features.pictures import Picture, pictures_of
 from .features.stored_rows import StoredRows
-from .image_encoders.families import card_of_space
+from .image_encoders.chosen import chosen_card
 from .image_encoders.features_of import features_of
 from .latents import common_size, load_latents
 from .saliency_targets import load_saliency
@@ -34,6 +35,7 @@ def load_targets(
     saliency: str = "picture",
     device: str = "",
     config: str = "",
+    image: ImageOptions | None = None,
 ) -> tuple[Tensor, tuple[int, ...]]:
     """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image, latent and saliency
     spaces), and their shape.
@@ -43,9 +45,9 @@ def load_targets(
     images: folder of pictures named by image id, or of folders of pictures; an id that stands for several gets the mean
     of their targets. vae: autoencoder of latents, by default that of `clip`. size: pixels a side to which pictures are
     stretched for latents (0 keeps them) and saliency targets. saliency: which, see `saliency_target`. device: by
-    default cuda or mps where there is one. config: of a checkpoint's family, a diffusers folder. Raises
-    FileNotFoundError saying how to get the weights, ValueError where the model does not fit the space, and OSError
-    where the disk is full.
+    default cuda or mps where there is one. config: of a checkpoint's family, a diffusers folder. image: what is asked
+    of image spaces' cards. Raises FileNotFoundError saying how to get the weights, ValueError where the model does not
+    fit the space, and OSError where the disk is full.
     """
     kind = find_space(space).kind
     if kind not in ("text", "image", "latent", "picture"):
@@ -63,7 +65,7 @@ def load_targets(
     if kind == "text":
         rows, index = _text_rows(space, where, keys, cache, device, config)
         return _gathered(rows, index).flatten(1), shape_in(find_space(space), None)
-    card = card_of_space(space, clip) if kind == "image" else None
+    card = chosen_card(space, clip, image) if kind == "image" else None
     shown = pictures_of(images, keys)
     pictures = [picture for several in shown for picture in several]
     if card is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from core.model.heads import ONE_TOKEN
@@ -12,18 +13,25 @@ from core.preprocessing.trials import Trials
 
 from ..config.model_options import TargetOptions
 from .frozen_targets import load_targets, within_reach
+from .image_encoders.chosen import check_taken
 
 
 @dataclass(frozen=True)
 class Target:
     """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
-    `column`.
+    `column`. levels: the same of pictures little, usually and much blurred, of which the usual ones are `values`; none
+    where all are blurred alike.
     """
 
     values: Tensor
     names: tuple[str, ...]
     shape: tuple[int, ...]
     column: str
+    levels: tuple[Tensor, ...] = ()
+
+    def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
+        """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""
+        return torch.stack(self.levels)[level[rows], rows]
 
     def rows(self, trials: Trials) -> np.ndarray:
         """Return the row of `values` for each trial (n,); raises KeyError for one without a target."""
@@ -33,6 +41,7 @@ class Target:
 
 def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[str, Target]:
     """Return the targets of the options' regression spaces, computed once for each distinct caption or picture."""
+    check_taken(options.space, options.image)
     found = {}
     for space in options.space:
         kind = find_space(space).kind
@@ -50,6 +59,7 @@ def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[s
             size=options.picture_size if kind == "picture" else options.latent_size,
             saliency=options.saliency_target,
             config=options.clip_config,
+            image=options.image,
         )
         if options.head in ONE_TOKEN and kind == "text":
             empty = load_targets(space, options.clip, [""], cache=cache, config=options.clip_config)[0][0]

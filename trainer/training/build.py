@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.encoders import ENCODERS, BuildContext, config_for, encoder_named
+from core.encoders import ENCODERS, BuildContext, by_gradient_descent, config_for, encoder_named
 from core.model.backbone_file import load_backbone_into
 from core.model.build_context import context_of
 from core.model.checkpoint import EegEncoder
@@ -22,7 +22,7 @@ from ..config.data_options import DataOptions
 from ..config.model_options import EncoderOptions, TargetOptions
 from ..config.options import TrainOptions
 from ..targets.target import Target
-from .finetuned import check_shown, finetuned
+from .finetuned import add_people, check_shown, finetuned
 from .splits import subjects_of
 
 NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
@@ -127,6 +127,22 @@ def backbone_config(options: EncoderOptions, context: BuildContext) -> object:
     return config_for(options.name, context, parse_settings(options.settings))
 
 
+def people_of(options: EncoderOptions, context: BuildContext) -> tuple[str, ...]:
+    """Return the people that the encoder has a part of its own for; none for most.
+
+    Raises ValueError where layers a person are asked for that cannot be trained.
+    """
+    row = encoder_named(options.name)
+    if options.person_layers and row.fit is not None:
+        raise ValueError(
+            f"--person-layers are trained by gradient descent, and {row.name!r} is fitted in closed form; use "
+            f"--encoder {' or '.join(by_gradient_descent())}"
+        )
+    if options.person_layers and not any(context.subjects):
+        raise ValueError("--person-layers need who each trial is from: prepare the store with its subjects")
+    return context.subjects if (options.person_layers or row.tells_people_apart) and any(context.subjects) else ()
+
+
 def training_context(
     trials: Trials, train: np.ndarray, config: PreprocessingConfig, spectrogram: SpectrogramConfig | None = None
 ) -> BuildContext:
@@ -199,6 +215,7 @@ def build_for(
     start, seed = options.stages.finetune, options.training.seed
     if start.file is not None:
         encoder = finetuned(stored, options, targets, lambda: class_prompts(trials))
+        add_people(encoder, subjects_of(trials, train), options.encoder.person_layers)
         encoder.normaliser = normaliser_of(trials, train, encoder.preprocessing, options)
         check_shown(encoder, _shown(trials, train, encoder.preprocessing, encoder.normaliser, options))
         return encoder
@@ -206,13 +223,16 @@ def build_for(
     normaliser = normaliser_of(trials, train, config, options)
     spectrogram = spectrogram_of(options, trials, train, config, normaliser)
     torch.manual_seed(seed)
+    context = training_context(trials, train, config, spectrogram)
     encoder = EegEncoder(
         config,
         normaliser,
         options.encoder.name,
-        backbone_config(options.encoder, training_context(trials, train, config, spectrogram)),
+        backbone_config(options.encoder, context),
         head_configs(options.targets, trials, targets, train),
         spectrogram,
+        people=people_of(options.encoder, context),
+        person_layers=options.encoder.person_layers,
     )
     if start.pretrained is not None:
         load_backbone_into(encoder, start.pretrained)

@@ -93,6 +93,8 @@ def train_contrastive(
     optimiser = torch.optim.AdamW(
         decayed(encoder.backbone, settings.weight_decay), lr=settings.lr, betas=settings.betas
     )
+    if encoder.personal is not None:  # trained with the heads, not here
+        encoder.personal.requires_grad_(False)
     progress, parts_kept = Progress(), {"backbone": encoder.backbone, "optimiser": optimiser}
     if options.outputs.resume and (out / STATE).is_file():
         progress = load_state(out / STATE, parts_kept)
@@ -101,7 +103,7 @@ def train_contrastive(
     classes = class_numbers(trials, parts["train"], stage.contrast)
     whole = settings.batch * accelerator.num_processes
     batches = ClassBatches(trials, parts["train"], classes, options.data.average, whole, settings.seed)
-    subjects = subjects_of(trials, parts["train"])
+    subjects = encoder.people or subjects_of(trials, parts["train"])
     steps = batches.per_epoch * stage.epochs
     held_out = Validation.of(trials, parts, options)
     bar = tqdm(range(progress.epoch, stage.epochs), desc="contrastive", initial=progress.epoch,
@@ -144,6 +146,8 @@ def train_contrastive(
             write_history(out / "metrics.jsonl", progress.history, "contrastive")
     if progress.best_weights:
         encoder.backbone.load_state_dict(progress.best_weights)
+    if encoder.personal is not None:
+        encoder.personal.requires_grad_(True)
     encoder.eval()
     return progress
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from core.encoders import encoder_named
 from core.model.checkpoint import EegEncoder, load_encoder
 from core.model.heads import ONE_TOKEN, Head
+from core.model.person_layers import PersonLayers
 from core.preprocessing.config import PreprocessingConfig
 
 from ..config.flags import with_flags
@@ -60,6 +62,33 @@ def finetuned(
     # Calibration belongs to the person it was fitted on.
     encoder.confidence = {}
     return encoder
+
+
+def add_people(encoder: EegEncoder, subjects: tuple[str, ...], asked: bool) -> None:
+    """Give an encoder with layers a person, or where they are asked for, a layer for each of these people whom it does
+    not know; a new one starts as the mean of the others, or as the identity where there are none.
+
+    An architecture with a part a person of its own keeps the people of its file; others stay unknown to it.
+    """
+    row = encoder_named(encoder.architecture)
+    if encoder.personal is None and not (asked and row.fit is None):
+        return
+    if not any(subjects):
+        if encoder.personal is None:
+            raise ValueError("--person-layers need who each trial is from: prepare the store with its subjects")
+        return
+    known = encoder.people if encoder.personal is not None or row.tells_people_apart else ()
+    new = tuple(name for name in subjects if name not in known)
+    if row.tells_people_apart and known:
+        new = ()
+    if encoder.personal is None:
+        encoder.personal = PersonLayers(len(known) + len(new), encoder.preprocessing.n_times)
+    elif new:
+        encoder.personal = encoder.personal.of_people([*range(len(known)), *(-1 for _ in new)])
+    encoder.people = (*known, *new)
+    encoder.personal.requires_grad_(True)
+    if new:
+        tell(f"layers for new people: {', '.join(new)}")
 
 
 def _for_prompts(encoder: EegEncoder, head: Head, prompts: tuple[str, ...], seed: int) -> Head:

@@ -71,10 +71,10 @@ def train_gan(
         progress = load_state(out / STATE, modules)
     whole = settings.batch * rank_and_world()[1]  # each process of several does the same
     batches = Batches(trials, parts["train"], options.data.average, whole, settings.seed)
-    subjects = subjects_of(trials, parts["train"])
+    subjects = encoder.people or subjects_of(trials, parts["train"])
     rows = target.rows(trials)
     held_out = trials_at_use(trials, parts["val"], options.data)
-    tokens = tokens_of(encoder, held_out.eeg).to(device)
+    tokens = tokens_of(encoder, held_out.eeg, people=held_out.subject).to(device)
     seen = target.values[torch.from_numpy(target.rows(held_out))].to(device)
     # A resumed stage has moved on from where it began, which its first row tells.
     first = progress.history[0] if progress.history else {}

@@ -135,14 +135,14 @@ def subjects_of(trials: Trials, train: np.ndarray) -> tuple[str, ...]:
 def subject_numbers(
     trials: Trials, rows: np.ndarray, subjects: tuple[str, ...], device: torch.device | str = "cpu"
 ) -> Tensor | None:
-    """Return who each of the chosen trials is of (n,), a number into `subjects`; None where no person is named, or one
-    among them is not known.
+    """Return who each of the chosen trials is of (n,), a number into `subjects`, -1 for one who is not known; None
+    where no person is named, or none among them is known.
     """
     if not any(subjects):
         return None
     number = {name: place for place, name in enumerate(subjects)}
     found = [number.get(name, -1) for name in trials.subject[rows].tolist()]
-    return None if -1 in found else torch.tensor(found, dtype=torch.int64, device=device)
+    return None if max(found, default=-1) < 0 else torch.tensor(found, dtype=torch.int64, device=device)
 
 
 def split_hash(trials: Trials, parts: dict[str, np.ndarray]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from core.files import text_lines, write_atomically
 
 from ..config.training_options import TrainingOptions
+
+BY_EPOCH = ("cosine-by-epoch", "plateau")
 
 
 @dataclass
@@ -75,6 +77,41 @@ def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
     if options.schedule == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def rate_at(
+    epoch: int, step: int, steps_an_epoch: int, options: TrainingOptions, history: Sequence[Mapping[str, float]]
+) -> float:
+    """Return the share of the base learning rate at a step of an epoch.
+
+    Beside `learning_rate`'s schedules, which change with every step: "cosine-by-epoch" falls once an epoch, "plateau"
+    by a factor after so many epochs without a better validation loss (without validation, training loss), told by the
+    rows of the epochs before, so that a resumed run has the same. From `second_stage` on all is lower by
+    `second_lr` / `lr`.
+    """
+    share, steps = 1.0, steps_an_epoch * options.epochs
+    if options.second_stage and epoch >= options.second_stage:
+        share = options.second_lr / options.lr
+    number, rise = epoch * steps_an_epoch + step, max(1, round(options.warmup * steps))
+    if options.schedule not in BY_EPOCH:
+        return share * learning_rate(number, steps, options)
+    if options.warmup and number < rise:
+        return share * (number + 1) / rise
+    if options.schedule == "plateau":
+        return share * options.plateau_factor ** _plateaus(history[:epoch], options.plateau_patience)
+    return share * 0.5 * (1 + math.cos(math.pi * epoch / options.epochs))
+
+
+def _plateaus(history: Sequence[Mapping[str, float]], patience: int) -> int:
+    """Return how often the loss has not become better for more than `patience` epochs."""
+    best, waited, found = math.inf, 0, 0
+    for row in history:
+        loss = row.get("val_loss", row["train_loss"])
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited > patience:
+            found, waited = found + 1, 0
+    return found
 
 
 def write_history(path: Path, history: list[dict], stage: str = "") -> None:

@@ -7,27 +7,36 @@ from typing import Any
 import torch
 
 
-def load_pretrained(made: Any, clip: str, subfolder: str = "", revision: str = "") -> Any:
+def load_pretrained(
+    made: Any, clip: str, subfolder: str = "", revision: str = "", *, way: str = "", **settings: Any
+) -> Any:
     """Load a transformers class from a folder or the hub, in eval mode.
 
-    revision: of the hub. Raises FileNotFoundError with the way to the weights.
+    revision: of the hub. way: how to get the weights, where --clip is not it. settings: for the class. Raises
+    FileNotFoundError with the way to the weights.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says how far the captions are
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # the other half of a CLIP, which is not loaded, is no news
     folder = Path(clip)
     arguments = {"subfolder": subfolder} if subfolder and (not folder.is_dir() or (folder / subfolder).is_dir()) else {}
     if revision and not folder.is_dir():
         arguments["revision"] = revision
     try:
-        found = made.from_pretrained(clip, **arguments)
+        found = made.from_pretrained(clip, **arguments, **settings)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
-            f"no {made.__name__} at {clip!r}. Give --clip a folder with the weights, or a hub id while online: "
+            f"no {made.__name__} at {clip!r}. " + way
+            if way
+            else f"no {made.__name__} at {clip!r}. Give --clip a folder with the weights, or a hub id while online: "
             "`huggingface-cli download openai/clip-vit-large-patch14 --local-dir clip-l` then `--clip clip-l`, "
             "or the folder of a "
             "Stable Diffusion model in diffusers' format"
         ) from error
+    finally:
+        logging.set_verbosity(told)
     return found.eval() if hasattr(found, "eval") else found
 
 

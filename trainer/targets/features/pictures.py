@@ -59,6 +59,37 @@ def pictures_of(images: Path | None, image_ids: Sequence[str]) -> list[list[Pict
     return [[Picture(_name_in(images, path), next(keys), path) for path in several] for several in found]
 
 
+def distinct_pictures(images: Path | None, image_ids: Sequence[str]) -> list[Picture]:
+    """Return one picture for each image id, all of them different.
+
+    Raises FileNotFoundError for an id without a picture, naming how many there are; ValueError for an id with several,
+    and for two ids of the same picture.
+    """
+    if images is not None:
+        unknown = [name for name in image_ids if not _has_picture(images, name)]
+        if unknown:
+            raise FileNotFoundError(
+                f"{len(unknown)} of {len(image_ids)} names have no picture in {images}: {', '.join(unknown[:3])}"
+                f"{' ...' if len(unknown) > 3 else ''}"
+            )
+    found: list[Picture] = []
+    seen: dict[str, str] = {}
+    for name, several in zip(image_ids, pictures_of(images, image_ids), strict=True):
+        if len(several) > 1:
+            raise ValueError(f"{name!r} stands for {len(several)} pictures; one is needed")
+        if (twin := seen.setdefault(several[0].key, name)) != name:
+            raise ValueError(f"{twin!r} and {name!r} are the same picture: take one of the two out")
+        found += several
+    return found
+
+
+def _has_picture(images: Path, image_id: str) -> bool:
+    try:
+        return bool(picture_files(images, image_id))
+    except FileNotFoundError:
+        return False
+
+
 def picture_files(images: Path, image_id: str) -> list[Path]:
     """Return the files of an image id: all in the folder of that name, where there is one, else its file."""
     folder = images / image_id

@@ -13,18 +13,33 @@ POOLINGS = ("model", "cls", "patch-mean", "token-mean")
 RESIZINGS = ("crop", "squash")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 STORED = ("float32", "float16")
+BLURS = ("gaussian", "foveated")
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-DESCRIPTIVE = ("name", "family", "source", "revision", "width", "licence", "aligned")  # change no number themselves
+# These change no number themselves; what a transform's file holds does, and is told apart by its SHA-256.
+DESCRIPTIVE = (
+    "name",
+    "family",
+    "source",
+    "origin",
+    "revision",
+    "width",
+    "block_width",
+    "licence",
+    "aligned",
+    "base",
+    "transform",
+)
 
 
 @dataclass(frozen=True)
 class ImageEncoder:
     """A frozen image encoder; its target space is `<name>.image`.
 
-    family: how it is loaded, a name in FAMILIES. source: hub id (with `revision`) or folder. width: of one row.
-    aligned: whether it was trained on human judgements of similarity.
+    family: how it is loaded, a name in FAMILIES. source: hub id (with `revision`) or folder. width: of one row as
+    the model itself ends; block_width: of its blocks' tokens, so of rows of single layers (0: the same). aligned:
+    whether it was trained on human judgements of similarity.
 
     layers: blocks whose output is taken, counted from 1; none takes the last one. One gives rows (width,), several
     (n_layers, width). pooling: "model" as the model itself ends (projection, attention pooling), "cls", "patch-mean"
@@ -33,6 +48,11 @@ class ImageEncoder:
 
     size: pixels a side that the model sees; 0 takes the model's own. resize: "crop" (shortest side to
     size / crop_share, then the middle) or "squash" (both sides to `size`). stored: dtype on disk.
+
+    blur: odd kernels in pixels, a level each, of the picture squashed to blur_size pixels a side; rows are then
+    (n_levels, ...), 1 is no blur. blur_kind: "gaussian" all over, or "foveated", less at the middle (UBP). transform:
+    file of an affine map of each row, as human alignment makes one; see `affine`. base: name of the card it maps.
+    origin: the card's own source, where another was given.
     """
 
     name: str
@@ -52,6 +72,13 @@ class ImageEncoder:
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     stored: str = "float32"
+    block_width: int = 0
+    blur: tuple[int, ...] = ()
+    blur_kind: str = "gaussian"
+    blur_size: int = 224
+    transform: str = ""
+    base: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
@@ -61,6 +88,7 @@ class ImageEncoder:
             ("resize", RESIZINGS),
             ("interpolation", INTERPOLATIONS),
             ("stored", STORED),
+            ("blur_kind", BLURS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
@@ -71,6 +99,11 @@ class ImageEncoder:
                 f"image encoder {self.name}: layers count from 1, width and size are not negative, crop_share lies in "
                 f"(0, 1]; they are {self.layers}, {self.width}, {self.size}, {self.crop_share}"
             )
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.blur) or self.blur_size < 8:
+            raise ValueError(
+                f"image encoder {self.name}: blur kernels are odd pixels from 1 (no blur) of a picture of at "
+                f"least 8 pixels a side; they are {self.blur} of {self.blur_size}"
+            )
         if self.layers and self.pooling == "model":
             raise ValueError(
                 f"image encoder {self.name}: the model pools its own end only; "
@@ -79,7 +112,14 @@ class ImageEncoder:
 
     def at(self, source: str) -> "ImageEncoder":
         """Return the card for a model that lies elsewhere: a folder or a hub id."""
-        return self if source == self.source else replace(self, source=source, revision="")
+        if source == self.source:
+            return self
+        return replace(self, source=source, revision="", origin=self.origin or self.source)
+
+    @property
+    def row_width(self) -> int:
+        """Return how many numbers a row of one layer has; 0 where the card does not say."""
+        return self.width if self.pooling == "model" else self.block_width or self.width
 
     def numbers(self) -> dict[str, Any]:
         """Return what changes a row, JSON-able: the fields that differ from the defaults, so that a later field with a
@@ -92,7 +132,8 @@ class ImageEncoder:
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError where a row's shape is not the card's; a card of width 0 takes any."""
-        wanted = (len(self.layers), self.width) if len(self.layers) > 1 else (self.width,)
+        wanted = ((len(self.layers),) if len(self.layers) > 1 else ()) + (self.row_width,)
+        wanted = (len(self.blur), *wanted) if self.blur else wanted
         if self.width and shape != wanted:
             raise ValueError(
                 f"{self.name}{IMAGE_SUFFIX} has shape {wanted}, not {shape} as the model given; "

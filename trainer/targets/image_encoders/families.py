@@ -5,8 +5,13 @@ from core.registry import by_name
 
 from .card import ImageEncoder, ImageFamily
 from .clip import CLIP
+from .dino import DINO, DINOV2
+from .dreamsim import DREAMSIM
+from .internvit import INTERNVIT
+from .openclip import OPEN_CLIP
+from .synclr import SYNCLR
 
-FAMILIES: dict[str, ImageFamily] = by_name((CLIP,))
+FAMILIES: dict[str, ImageFamily] = by_name((CLIP, OPEN_CLIP, DINO, DINOV2, SYNCLR, DREAMSIM, INTERNVIT))
 IMAGE_ENCODERS: dict[str, ImageEncoder] = by_name(card for family in FAMILIES.values() for card in family.cards)
 
 

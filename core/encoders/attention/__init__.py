@@ -1,0 +1,1 @@
+"""Encoders with self-attention in front of, or behind, convolutions."""

@@ -1,0 +1,1 @@
+"""Encoders made of convolutions over time and across channels."""

@@ -1,0 +1,1 @@
+"""Encoders that flatten the window first."""

@@ -1,0 +1,1 @@
+"""Human alignment of image encoders: odd-one-out judgements, and the affine map that is fitted to them."""
