@@ -33,6 +33,15 @@ def test_scores_that_mislead_never_turn_the_slope_round():
     assert fitted.probability(score).std() == 0
 
 
+def test_a_given_slope_is_kept_and_the_mean_probability_fitted():
+    torch.manual_seed(2)
+    score = torch.randn(600)
+    right = (torch.rand(600) < torch.sigmoid(2 * score - 1)).float()
+    fitted = fit_confidence(score, right, chance=0.1, slope=0.5)
+    assert fitted.slope == 0.5
+    assert fitted.probability(score).mean().item() == pytest.approx(right.mean().item(), abs=0.01)
+
+
 def test_a_perfect_decoder_stays_short_of_certainty():
     fitted = fit_confidence(torch.randn(50), torch.ones(50), chance=0.02)
     assert 0.9 < fitted.probability(torch.zeros(1)).item() < 1

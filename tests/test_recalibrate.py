@@ -51,6 +51,12 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return {name: t for name, t in load_file(path).items() if not name.startswith("evidence.")}
 
 
+def leaks_of(path: Path) -> tuple[str, ...]:
+    evidence = load_encoder(path).evidence
+    assert evidence is not None
+    return evidence.leaks
+
+
 def test_an_old_file_gains_evidence_and_its_answers_stay_bit_for_bit(trained, old, tmp_path):
     before, eeg = load_encoder(old), np.asarray(open_store(trained / "store").trials().eeg[:20])
     assert before.evidence is None
@@ -73,6 +79,8 @@ def test_an_old_file_gains_evidence_and_its_answers_stay_bit_for_bit(trained, ol
 def test_what_it_says_then_is_what_a_fresh_encoder_says(trained, old):
     remade(RecalibrateOptions(old, run=trained / "run"))
     again, fresh = load_encoder(old), load_encoder(trained / "run" / "encoder.safetensors")
+    assert again.evidence is not None
+    assert fresh.evidence is not None
     recording = load(0, 0, 7, RESPONSE_UV, 0, 1.0)[0]
     first, second = (answer(encoder, select_events(recording)) for encoder in (fresh, again))
     assert second.confidence == pytest.approx(first.confidence, abs=0.01)  # its folds choose their ridges anew
@@ -87,10 +95,10 @@ def test_leak_checks_that_fail_are_kept_as_training_keeps_them(tmp_path):
     store = people_store(tmp_path / "store", people=1, days=1, runs=3, response_uv=60.0).folder
     train(with_flags(preset_named("n170"), data=store, out=tmp_path / "run"))
     path = tmp_path / "run" / "encoder.safetensors"
-    leaks = load_encoder(path).evidence.leaks
+    leaks = leaks_of(path)
     assert leaks
     said = remade(RecalibrateOptions(path, run=tmp_path / "run"))
-    assert load_encoder(path).evidence.leaks == leaks
+    assert leaks_of(path) == leaks
     assert "LEAK CHECKS FAILED IN TRAINING" in said
 
 

@@ -143,16 +143,17 @@ def _confidence_of(head: Head, held: LeftOut, others: Sequence[LeftOut]) -> Conf
             right = (scores.argmax(-1) == truth).double()
             fits.append(fit_confidence(score, right, 1 / n_own, one.averaged))
             continue
-        own = scores.gather(1, truth[:, None])
-        beaten = (scores < own).sum(1).double()
-        n_others = scores.shape[1] - 1
-        ways = [n_own, *(n for n in N_WAYS if n <= n_others + 1 and abs(n - n_own) > 0.2 * n_own)]
-        for n_way in ways:
-            if n_way == n_own:
-                right = (scores[:, :n_own].argmax(-1) == truth).double()
-            else:
-                right = _chance_to_win(beaten, n_others, n_way)
-            fits.append(fit_confidence(score, right, 1 / n_way, one.averaged))
+        right = (scores[:, :n_own].argmax(-1) == truth).double()
+        of_own = fit_confidence(score, right, 1 / n_own, one.averaged)
+        fits.append(of_own)
+        for n_way in (n for n in N_WAYS if n <= scores.shape[1] and abs(n - n_own) > 0.2 * n_own):
+            # The score is a similarity to training's alternatives, so where these are what a window may be taken for, a
+            # strong rival makes it sure and wrong: how fast certainty grows is told by the windows' own alternatives.
+            among = scores[:, :n_own] if n_way < n_own else scores
+            beaten = (among < scores.gather(1, truth[:, None])).sum(1).double()
+            right = _chance_to_win(beaten, among.shape[1] - 1, n_way)
+            slope = None if n_way < n_own else of_own.slope
+            fits.append(fit_confidence(score, right, 1 / n_way, one.averaged, slope=slope))
     return replace(fits[0], others=tuple(fits[1:]))
 
 

@@ -130,17 +130,26 @@ def concept_similarity(head: Head, predicted: Tensor) -> Tensor:
     return F.cosine_similarity(head.comparable(predicted)[:, None], head.gallery[None], dim=-1)
 
 
-def fit_confidence(score: Tensor, right: Tensor, chance: float, averaged: int = 1, steps: int = 50) -> Confidence:
+def fit_confidence(
+    score: Tensor, right: Tensor, chance: float, averaged: int = 1, steps: int = 50, slope: float | None = None
+) -> Confidence:
     """Fit the logistic by Newton's method on held-out scores (n,) and whether each was right (n,), or the
     probability that it was.
 
-    averaged: how many repeats each window is the mean of. Uses Platt's smoothed targets, so that a perfect or hopeless
+    averaged: how many repeats each window is the mean of. slope: taken as given, so that only the mean probability is
+    fitted. Uses Platt's smoothed targets, so that a perfect or hopeless
     decoder stays short of certainty. The slope is never negative: where scores do not tell right from wrong the result
     is the plain share of right ones.
     """
     score, right = score.double(), right.double()
     n_right, n_wrong = right.sum(), (1 - right).sum()
     target = right * (n_right + 1) / (n_right + 2) + (1 - right) / (n_wrong + 2)
+    if slope is not None:
+        offset, wanted = torch.logit(target.mean()) - slope * score.mean(), target.mean()
+        for _ in range(steps):
+            p = torch.sigmoid(slope * score + offset)
+            offset = offset - ((p.mean() - wanted) / (p * (1 - p)).mean().clamp(min=1e-9)).clamp(-2, 2)
+        return Confidence(slope, offset.item(), chance, len(score), averaged)
     middle, spread = score.mean(), score.std().clamp(min=1e-9)
     design = torch.stack([(score - middle) / spread, torch.ones_like(score)], dim=1)
     weights = torch.stack([torch.zeros(()).double(), torch.logit(target.mean())])
@@ -153,7 +162,7 @@ def fit_confidence(score: Tensor, right: Tensor, chance: float, averaged: int = 
         weights = weights - step.clamp(-2, 2)
         if step.abs().max() < 1e-10:
             break
-    slope = weights[0] / spread
-    if slope <= 0:
+    found = weights[0] / spread
+    if found <= 0:
         return Confidence(0.0, torch.logit(target.mean()).item(), chance, len(score), averaged)
-    return Confidence(slope.item(), (weights[1] - slope * middle).item(), chance, len(score), averaged)
+    return Confidence(found.item(), (weights[1] - found * middle).item(), chance, len(score), averaged)
