@@ -34,13 +34,16 @@ def check_weights(config: Any, n_weights: int) -> None:
         )
 
 
-def check_fields(config: Any, **bounds: Bound) -> None:
+def check_fields(config: Any, skipped: tuple[str, ...] = (), **bounds: Bound) -> None:
     """Check the type of each field of a dataclass and that it lies within its bounds, ends included.
 
     Numbers and tuples of integers take a (lowest, highest) pair, texts the tuple of allowed words; booleans need none.
+    skipped: fields that are checked elsewhere.
     Raises ValueError naming the field, what was given and what is allowed.
     """
     for field in fields(config):
+        if field.name in skipped:
+            continue
         value = getattr(config, field.name)
         where = f"{type(config).__name__}.{field.name}"
         if field.type is bool:
@@ -54,17 +57,18 @@ def check_fields(config: Any, **bounds: Bound) -> None:
             continue
         low, high = float(bound[0]), float(bound[1])
         if field.type is int:
-            _check_number(where, value, low, high, whole=True)
+            check_number(where, value, low, high, whole=True)
         elif field.type is float:
-            _check_number(where, value, low, high, whole=False)
+            check_number(where, value, low, high, whole=False)
         else:
             if not isinstance(value, tuple) or not value:
                 raise ValueError(f"{where} is {value!r}; it must be a non-empty list of whole numbers.")
             for item in value:
-                _check_number(where, item, low, high, whole=True)
+                check_number(where, item, low, high, whole=True)
 
 
-def _check_number(where: str, value: Any, low: float, high: float, *, whole: bool) -> None:
+def check_number(where: str, value: Any, low: float, high: float, *, whole: bool) -> None:
+    """Raise ValueError where a value is no number, or outside its bounds."""
     kinds = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or not low <= value <= high:
         kind = "a whole number" if whole else "a number"

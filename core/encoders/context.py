@@ -58,7 +58,8 @@ class Encoder:
     `held_out` the tokens (n, width) of each window from a fit without its group, which heads are fitted to. one_person:
     how it is set up for a recording of minutes; None where it cannot. patches: its module has what masked pre-training
     calls, see `PatchTransformer`. needs, least_times: what the context must know of, and the fewest samples a window.
-    by_subject: its module has a part for each person, and so wants to be told whose windows it is given.
+    by_subject: its module has a part for each person, and so wants to be told whose windows it is given. package: which
+    other package its network is of, without which it can be neither made nor loaded.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Encoder:
     needs: tuple[Need, ...] = ()
     least_times: int = 1
     by_subject: bool = False
+    package: str = ""
 
     @property
     def tells_people_apart(self) -> bool:

@@ -15,6 +15,7 @@ from .dense.brain_mlp import BrainMlp, BrainMlpConfig
 from .dense.eegproject import EegProject, EegProjectConfig
 from .lstm import Lstm, LstmConfig
 from .nice import Nice, NiceConfig
+from .outside import braindecode_model, reve
 from .patch_transformer import PatchTransformer, PatchTransformerConfig
 
 # Every module maps its input to tokens (batch, n_tokens, width) by forward(input, subject=None), subject a LongTensor
@@ -57,6 +58,14 @@ ENCODERS: dict[str, Encoder] = by_name(
             needs=("classes",),
             least_times=4,
         ),
+        Encoder(
+            "braindecode",
+            braindecode_model.BraindecodeConfig,
+            braindecode_model.BraindecodeModel,
+            values=braindecode_model.values,
+            package="braindecode",
+        ),
+        Encoder("reve", reve.ReveConfig, reve.Reve, values=reve.values, fit=reve.fit_reve, package="braindecode"),
     ]
 )
 
