@@ -28,7 +28,7 @@ from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.session_normaliser import by_sessions
 from core.preprocessing.trials import Trials
-from core.scoring.halves import agreement_of, halves_of
+from core.scoring.halves import agreement_of, halves_of, mean_agreement
 from core.scoring.intervals import auc_interval, share_interval
 from core.scoring.permutations import (
     SHARED_AT_MOST,
@@ -201,7 +201,7 @@ def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_fold
     """
     trials = store.trials()
     folds = list(protocol_named(protocol).folds(trials, fold_options(options, n_folds)))
-    found = []
+    found, n = [], 0
     for fold in (folds[place] for place in np.unique(np.linspace(0, len(folds) - 1, ASKED_FOLDS).round().astype(int))):
         half = halves_of(trials.label[fold.train], units_of(trials.select_columns(fold.train)).unit)
         answers = []
@@ -214,7 +214,8 @@ def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_fold
             outputs = predict(encoder, by_sessions(trials, encoder.normaliser).unread(fold.test).eeg)["prompts"]
             answers.append((outputs[:, 1].double() - outputs[:, 0].double()).numpy())
         found.append(agreement_of(answers[0], answers[1], trials.label[fold.test]))
-    return float(np.mean(found))
+        n += len(fold.test)
+    return mean_agreement(found, n)
 
 
 def auc_figures(

@@ -19,7 +19,7 @@ from ..model.spaces import EncodePrompts
 from ..preprocessing.config import PreprocessingConfig
 from ..preprocessing.normaliser import fit_normaliser
 from ..recording import Recording
-from ..scoring.halves import agreement_of, halves_of
+from ..scoring.halves import agreement_of, halves_of, mean_agreement
 from ..scoring.permutations import usual_spread
 from ..scoring.personal_scores import score_line, scores_of, units_in_time, warnings_of
 from ..scoring.retrieval import similarities
@@ -126,7 +126,7 @@ def fit_personal_encoder(
             pair = [_fit(recipe, data.eeg[kept[one]], label[kept[one]], fold[kept[one]]) for one in (half, ~half)]
             answers = [predict(one, data.eeg[rows])["prompts"].numpy() for one in pair]
             found += [agreement_of(a, b, label[rows]) for a, b in zip(answers[0].T, answers[1].T, strict=True)]
-        return float(np.mean(found))
+        return mean_agreement(found, len(scored))
 
     held_out = out_of_fold(outputs_without, torch.from_numpy(fold[scored]))
     encoder = _fit(recipe, data.eeg, label, fold)

@@ -1,5 +1,7 @@
 """How alike decoders answer that were fitted to two halves of the same training: what of them is signal."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -10,6 +12,11 @@ def halves_of(label: np.ndarray, unit: np.ndarray) -> np.ndarray:
     for number in np.unique(label[first]):
         half[np.flatnonzero(label[first] == number)[1::2]] = True
     return half[place.reshape(-1)]
+
+
+def mean_agreement(found: Sequence[float], n: int) -> float:
+    """Return the mean of agreements less what noise gives it in the mean of n trials, not below 0."""
+    return max(float(np.mean(found)) - 1 / np.sqrt(max(n, 1)), 0.0) if len(found) else 0.0
 
 
 def agreement_of(scores: np.ndarray, others: np.ndarray, label: np.ndarray) -> float:
