@@ -174,6 +174,7 @@ def head_configs(
             continue
         seen = np.unique(target.rows(trials.select_columns(train)))
         rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
+        compare = options.compare if options.head in ("linear", "basis") else 0
         # The one-vector kinds are for text; what else the encoder speaks is then predicted value by value.
         kind = "linear" if options.head in ONE_TOKEN and find_space(space).kind != "text" else options.head
         heads.append(
@@ -185,6 +186,7 @@ def head_configs(
                 projector=options.projector or None,
                 dropout=options.head_dropout,
                 concepts=() if kind == "positions" else tuple(target.names[i] for i in seen),
+                compare=compare or None,
             )
         )
     return heads
@@ -241,5 +243,5 @@ def build_for(
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]
         head.set_target(values)
         if head.config.concepts:
-            head.gallery.copy_(head.comparable(values))
+            head.keep_gallery(values)
     return encoder

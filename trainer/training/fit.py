@@ -55,6 +55,10 @@ def fit_encoder(
 
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
+    if closed_form and any(head.config.compare for head in encoder.heads):
+        raise ValueError(
+            f"--compare-width is learned by gradient descent, and {encoder.architecture!r} is fitted in closed form"
+        )
     if closed_form and any(needs_network(head) for head in encoder.heads):
         train = _training(trials, parts["train"], options)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
@@ -76,6 +80,7 @@ def fit_encoder(
 
             train_contrastive(encoder, trials, parts, options, out)
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
+        keep_galleries(encoder, trials, parts["train"], targets)
         if options.stages.gan.epochs:
             from .gan import train_gan
 
@@ -85,6 +90,14 @@ def fit_encoder(
         left_out.add(encoder, trials, parts["val"], trials_at_use(trials, parts["val"], options.data))
         left_out.calibrate(encoder)
     return encoder.eval()
+
+
+def keep_galleries(encoder: EegEncoder, trials: Trials, train: np.ndarray, targets: dict[str, Target]) -> None:
+    """Store the training targets anew where the training has changed how they are compared."""
+    for head in encoder.heads:
+        if head.config.compare and head.config.concepts:
+            target = targets[head.config.space]
+            head.keep_gallery(target.values[np.unique(target.rows(trials.select_columns(train)))])
 
 
 def recalibrate(
