@@ -29,6 +29,13 @@ class Target:
     column: str
     levels: tuple[Tensor, ...] = ()
 
+    def of(self, trials: Trials) -> "Target":
+        """Return the targets of these trials alone."""
+        wanted = set(getattr(trials, self.column).tolist())
+        rows = [row for row, name in enumerate(self.names) if name in wanted]
+        levels = tuple(values[rows] for values in self.levels)
+        return Target(self.values[rows], tuple(self.names[row] for row in rows), self.shape, self.column, levels)
+
     def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
         """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""
         return torch.stack(self.levels)[level[rows], rows]

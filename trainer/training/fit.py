@@ -19,10 +19,11 @@ from core.preprocessing.trials import Trials
 from ..calibration.left_out import LeftOutTrials, evidence_of
 from ..config.flags import with_flags
 from ..config.options import TrainOptions
+from ..store.narrowed import as_read, narrowed
 from ..targets.target import Target
 from .build import build_for
 from .run_folder import tell
-from .splits import trials_at_use, trials_in_training, without_artefacts
+from .splits import trials_at_use, trials_in_training, without_artefacts, without_test
 
 N_FOLDS = 5
 
@@ -43,12 +44,15 @@ def fit_encoder(
     probabilities are asked for; where only the order of answers is, a closed form is done in half the time without.
     Raises ValueError for options that do not fit together or trials that are too few.
     """
+    trials, parts, targets = without_test(trials, parts, targets)
+    trials, stored = narrowed(trials, stored, options.data.channels, options.data.window)
     parts, rejected = without_artefacts(trials, parts, options.data)
     if rejected:
         tell(rejected)
     encoder = build_for(trials, parts["train"], stored, options, targets)
     if calibrated:
-        encoder.evidence = evidence_of(trials, parts["train"], encoder)
+        trials = as_read(trials, stored, encoder.preprocessing)
+    encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
@@ -113,6 +117,7 @@ def recalibrate(
 
     Raises ValueError for an encoder that gradient descent fitted where no validation split is left.
     """
+    trials = as_read(trials, stored, encoder.preprocessing)
     encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if len(parts["val"]):
