@@ -18,7 +18,8 @@ that count as decodable; `distinct` says how many different ones there are where
 nothing should be decodable, `answers_p` is the permutation p of single windows' answers being right after all, over all
 recordings of the case (as of so many distinct ones, Stouffer), where it is known what is right. A case below 0.001
 is real decoding of another brain or montage, and stands under `decodable_in_truth` with its share and its accuracy
-instead of in `false_decodable_max`; `false_decodable_all` is the largest share with these.
+instead of in `false_decodable_max`; `false_decodable_all` is the largest share with these. What both sides of a head do
+alike stays decodable where left and right are swapped: `left_and_right_swapped` gives share and accuracy for each set.
 """
 
 import argparse
@@ -38,7 +39,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest, norm
 
-from benchmarks.confidence_nulls import MADE, REARRANGED
+from benchmarks.confidence_nulls import MADE, MIRRORED, REARRANGED
 from benchmarks.confidence_sets import REAL, Gallery, RealSet, phantom_sitting, real_recordings, rest_recordings
 from core.conditioning.conditioning import confident, gate_for
 from core.evidence.association import own_label_p
@@ -118,7 +119,7 @@ class Case:
         """Return the p of single windows' answers being right over all recordings; None where that is not known."""
         if not self.margins:
             return None
-        known = [max(own_label_p(scores, label), 1e-3) for scores, label in self.margins]
+        known = np.clip([own_label_p(scores, label) for scores, label in self.margins], 1e-3, 1 - 1e-3)
         z = norm.isf(known).sum() / np.sqrt(len(known))  # Stouffer's
         return float(norm.sf(z * np.sqrt(len(set(self.names)) / len(self.names))))
 
@@ -416,7 +417,8 @@ def main() -> None:
             found[name] = real_set(REAL[name], strangers, options.draws)
         print(name, json.dumps(found[name], indent=1), flush=True)
     cases = [(of, case, f) for of, one in found.items() for case, f in one.items() if isinstance(f, dict)]
-    empty = [(of, case, f) for of, case, f in cases if not case.startswith("own")]
+    mirrored = {of: [f["decodable"], f["accuracy"]] for of, case, f in cases if case == MIRRORED}
+    empty = [(of, case, f) for of, case, f in cases if not case.startswith("own") and case != MIRRORED]
     real = {f"{of}: {case}": f for of, case, f in empty if (f["answers_p"] or 1.0) < 0.001}
     nulls = [f for of, case, f in empty if f"{of}: {case}" not in real]
     owns = [f for _, case, f in cases if case.startswith("own") and case != "own, all"]
@@ -432,6 +434,7 @@ def main() -> None:
                 "false_decodable_all": max((f["decodable"] for _, _, f in empty), default=None),
                 "fallback_share_max": max((f["share"] for f in nulls), default=None),
                 "fallback_share_all": max((f["share"] for _, _, f in empty), default=None),
+                "left_and_right_swapped": mirrored,
                 "decodable_in_truth": {name: [f["decodable"], f["accuracy"]] for name, f in real.items()},
                 "coverage_loss_max": max((f["coverage_loss"] for f in owns), default=None),
                 "coverage_loss_sure_max": max((f["coverage_loss_interval"][0] for f in owns), default=None),
