@@ -8,8 +8,18 @@ is left out: judged on that run and on what is made of it, never on what they we
 are simulated anew. Decodable: what `core.model.decodable` says at its 5 % setting. Share: how much of a picture the EEG
 may draw (`confidence_share`). `ece` is the root mean square calibration error over ten bins that hold as many windows
 each, less what chance alone gives so few windows (Kumar, Liang & Ma, NeurIPS 2019), which in the long run is never
-below the plain expected error; `ece_plain` is that one, as it comes out. Accuracy at coverage is the area under
-accuracy over the share of windows that are kept, the surest first; `coverage_loss` is how much the gate takes of it.
+below the plain expected error; `ece_plain` is that one, as it comes out, `ece_interval` a 95 % bootstrap interval over
+windows, and `ece_by_chance` what one in twenty confidences that are exactly right would give for so few windows.
+Accuracy at coverage is the area under accuracy over the share of windows that are kept, the surest first;
+`coverage_loss` is how much the gate takes of it. `own, all` puts a person's windows, single and averaged, together.
+
+Windows of a recording are judged together, so `interval` is the exact 95 % binomial interval of the share of recordings
+that count as decodable; `distinct` says how many different ones there are where several encoders judge the same. Where
+nothing should be decodable, `answers_p` is the permutation p of single windows' answers being right after all, over all
+recordings of the case (as of so many distinct ones, Stouffer), where it is known what is right. A case below 0.001
+is real decoding of another brain or montage, and stands under `decodable_in_truth` with its share and its accuracy
+instead of in `false_decodable_max`; `false_decodable_all` is the largest share with these. What both sides of a head do
+alike stays decodable where left and right are swapped: `left_and_right_swapped` gives share and accuracy for each set.
 """
 
 import argparse
@@ -29,14 +39,15 @@ import numpy as np
 import torch
 from scipy.stats import binomtest, norm
 
-from benchmarks.confidence_nulls import MADE, REARRANGED
+from benchmarks.confidence_nulls import MADE, MIRRORED, REARRANGED
 from benchmarks.confidence_sets import REAL, Gallery, RealSet, phantom_sitting, real_recordings, rest_recordings
 from core.conditioning.conditioning import confident, gate_for
-from core.evidence.association import association_p, own_label_p
+from core.evidence.association import own_label_p
+from core.evidence.background import spread_evenly
 from core.fitting.means import dealt_by
 from core.model.checkpoint import EegEncoder, load_encoder
 from core.model.confidence import confidence_score, confidence_share
-from core.model.decodable import answers_of, decodable
+from core.model.decodable import decodable
 from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.selection import Selection, prepared, select_events, selected_eeg, that_fit
@@ -65,7 +76,7 @@ class Case:
     probability: list[np.ndarray] = field(default_factory=list)
     right: list[np.ndarray] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    margins: list[tuple[np.ndarray, np.ndarray, bool]] = field(default_factory=list)
+    margins: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def figures(self, decodable: bool) -> dict[str, Any]:
         """Return the case's figures; calibration only where something is decodable."""
@@ -105,14 +116,10 @@ class Case:
         return found
 
     def answers_p(self) -> float | None:
-        """Return the p of the answers going with the labels over all recordings; None where no label was asked."""
-        p = [
-            own_label_p(scores, label) if directed else association_p(scores, label)
-            for scores, label, directed in self.margins
-        ]
-        known = [max(one, 1e-3) for one in p if one is not None]
-        if not known:
+        """Return the p of single windows' answers being right over all recordings; None where that is not known."""
+        if not self.margins:
             return None
+        known = np.clip([own_label_p(scores, label) for scores, label in self.margins], 1e-3, 1 - 1e-3)
         z = norm.isf(known).sum() / np.sqrt(len(known))  # Stouffer's
         return float(norm.sf(z * np.sqrt(len(set(self.names)) / len(self.names))))
 
@@ -202,7 +209,7 @@ def judge(
     truth = torch.tensor([gallery.place.get(label, -1) for label in selection.labels])
     right = (scores.argmax(1) == truth).double().masked_fill(truth < 0, -1).numpy()
     case.names.append(name or f"recording {len(case.names)}")
-    if not own:
+    if not own and bool((truth >= 0).all()):
         case.margins.append(single_answers(encoder, one_by_one(selection), gallery))
     case.decodable.append(np.full(len(sure), judged.is_decodable, dtype=np.float64))
     case.share.append(confidence_share(sure, chance).double().numpy())
@@ -220,17 +227,15 @@ def one_by_one(selection: Selection) -> Selection:
     return replace(selection, groups=tuple((m,) for m, _ in parts), labels=tuple(label for _, label in parts))
 
 
-def single_answers(encoder: EegEncoder, selection: Selection, gallery: Gallery) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return answers to single windows, their labels as numbers, and whether those are places among the answers."""
+def single_answers(encoder: EegEncoder, selection: Selection, gallery: Gallery) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores of the alternatives of single windows (n, n_alternatives), 400 at most, and the right ones (n,)."""
     selection = that_fit(selection, encoder.preprocessing)
-    rows = np.arange(len(selection))[:: max(len(selection) // 400, 1)]
-    some = selection.only(*rows.tolist())
+    some = selection.only(*spread_evenly(len(selection), 400).tolist())
     head = encoder.head()
-    output = predict(encoder, selected_eeg(some, encoder.preprocessing))[head.config.space].float()
-    place = [gallery.place.get(label, -1) for label in some.labels]
-    if gallery.values is None and min(place) >= 0:
-        return output.double().numpy(), np.array(place), True
-    return answers_of(head, output), np.unique(some.labels, return_inverse=True)[1].reshape(-1), False
+    scores = predict(encoder, selected_eeg(some, encoder.preprocessing))[head.config.space].float()
+    if gallery.values is not None:
+        scores = similarities(head.comparable(scores), head.comparable(gallery.values))
+    return scores.double().numpy(), np.array([gallery.place[label] for label in some.labels])
 
 
 def means_of(selection: Selection, averaged: int) -> Selection | None:
@@ -412,7 +417,8 @@ def main() -> None:
             found[name] = real_set(REAL[name], strangers, options.draws)
         print(name, json.dumps(found[name], indent=1), flush=True)
     cases = [(of, case, f) for of, one in found.items() for case, f in one.items() if isinstance(f, dict)]
-    empty = [(of, case, f) for of, case, f in cases if not case.startswith("own")]
+    mirrored = {of: [f["decodable"], f["accuracy"]] for of, case, f in cases if case == MIRRORED}
+    empty = [(of, case, f) for of, case, f in cases if not case.startswith("own") and case != MIRRORED]
     real = {f"{of}: {case}": f for of, case, f in empty if (f["answers_p"] or 1.0) < 0.001}
     nulls = [f for of, case, f in empty if f"{of}: {case}" not in real]
     owns = [f for _, case, f in cases if case.startswith("own") and case != "own, all"]
@@ -428,6 +434,7 @@ def main() -> None:
                 "false_decodable_all": max((f["decodable"] for _, _, f in empty), default=None),
                 "fallback_share_max": max((f["share"] for f in nulls), default=None),
                 "fallback_share_all": max((f["share"] for _, _, f in empty), default=None),
+                "left_and_right_swapped": mirrored,
                 "decodable_in_truth": {name: [f["decodable"], f["accuracy"]] for name, f in real.items()},
                 "coverage_loss_max": max((f["coverage_loss"] for f in owns), default=None),
                 "coverage_loss_sure_max": max((f["coverage_loss_interval"][0] for f in owns), default=None),

@@ -71,6 +71,8 @@ def mirror(names: tuple[str, ...]) -> np.ndarray:
     return np.array(found)
 
 
+MIRRORED = "left and right swapped"
+
 # What is made, by its name; draws of what stands under REARRANGED are of one brain's noise
 MADE = {
     "time-shifted": shifted,
@@ -79,6 +81,6 @@ MADE = {
     "pink noise": pink_noise,
     "channels shuffled": channels_shuffled,
     "another montage": another_montage,
-    "left and right swapped": sides_swapped,
+    MIRRORED: sides_swapped,
 }
-REARRANGED = ("channels shuffled", "another montage", "left and right swapped")
+REARRANGED = ("channels shuffled", "another montage", MIRRORED)

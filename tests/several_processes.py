@@ -26,6 +26,8 @@ CASES: dict[str, dict] = {
     "infonce": {**NICE, "loss": "infonce", "projector": 16, "accumulate": 2},
     "lstm": {"encoder": "lstm", "set": ("hidden=12", "width=8"), "loss": "infonce-mse", "batch_transforms": ("mixup",)},
     "coatnet": {**COATNET, "loss": "cosine"},
+    "atm-s": {"encoder": "atm-s", "set": ("width=80", "n_filters=4"), "loss": "mse", "person_layers": True},
+    "ubp-eegnet": {"encoder": "ubp-eegnet", "set": ("kernel=16",), "loss": "mse"},
 }
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from core.conditioning.for_host import answer
 from core.evidence.association import association_p
 from core.evidence.background import background, bands_of, layout_of
-from core.evidence.locking import filter_recording, locked_to
+from core.evidence.locking import filter_recording, filter_windows, locked_to, locked_trials, matched_filter
 from core.evidence.scores import cancelled
 from core.fitting.calibration import guess_p_of
 from core.fitting.personal_encoder import fit_personal_encoder
@@ -106,6 +106,54 @@ def test_a_single_moment_that_is_no_event_tells_too_little(encoder, fresh):
     found = decodable(encoder, select_times(fresh, [5.0]))
     assert not found.is_decodable
     assert "1 moments tell little" in found.line()
+
+
+def labelled(recording: Recording, labels) -> Recording:
+    events = tuple(replace(e, label=str(label)) for e, label in zip(recording.events, labels, strict=True))
+    return replace(recording, events=events)
+
+
+def test_answers_that_contradict_the_labels_are_no_decoding(encoder, fresh):
+    names = encoder.evidence.labels
+    assert set(names) == {e.label for e in fresh.events}
+    swapped = labelled(fresh, [names[1 - names.index(e.label)] for e in fresh.events])
+    found = decodable(encoder, select_events(swapped))
+    assert not found.is_decodable
+    assert "do not go with the recording's own labels" in found.line()
+
+
+def test_a_response_to_what_training_did_not_tell_apart_is_no_decoding(encoder, fresh):
+    others = labelled(fresh, np.random.default_rng(4).choice(["x", "y"], len(fresh.events)))
+    found = decodable(encoder, select_events(others))
+    assert not found.is_decodable
+    assert "do not differ" in found.line()
+
+
+def test_where_answers_cannot_be_tested_a_response_alone_means_perhaps(encoder, fresh, tmp_path):
+    save_encoder(encoder, tmp_path / "encoder.safetensors")
+    unscored = load_encoder(tmp_path / "encoder.safetensors")
+    nothing = (0,) * len(unscored.evidence.scored[0])
+    unscored.evidence = replace(unscored.evidence, scored=(nothing, nothing))
+    found = decodable(unscored, select_events(labelled(fresh, ["picture"] * len(fresh.events))))
+    assert found.word == "perhaps"
+    assert 0 < found.gate <= 0.2
+    assert "too little to tell whether its answers mean anything" in found.line()
+
+
+def test_flicker_in_long_windows_is_seen_by_few_of_them():
+    config = PreprocessingConfig(("A", "B"), 128.0, 0.0, 2.5, None, None)
+    rng, times = np.random.default_rng(0), np.arange(320) / 128
+    flicker = 0.25 * np.sin(2 * np.pi * 15 * times)
+
+    def run() -> np.ndarray:
+        noise = np.cumsum(rng.standard_normal((30, 2, 320)), axis=2) / 4 + rng.standard_normal((30, 2, 320))
+        return 1e-5 * (noise - noise.mean(axis=2, keepdims=True) + flicker)
+
+    response = matched_filter([run() for _ in range(3)])
+    assert locked_trials(filter_windows(response, run()), np.zeros((5, 65))).p_value < 0.001
+    silent = run() - 1e-5 * flicker
+    assert locked_trials(filter_windows(response, silent), np.zeros((5, 65))).p_value > 0.05
+    assert response.shape == (len(config.ch_names), config.n_times)
 
 
 def test_a_steady_delay_of_the_markers_is_named(encoder, fresh):

@@ -172,6 +172,18 @@ def test_time_and_space_in_one_equal_the_two_convolutions(spatial_bias):
         torch.testing.assert_close(both.norm.running_mean, twin.running_mean)
 
 
+@pytest.mark.parametrize("name", ["eegnet", "ubp-eegnet", "shallow-fbcsp", "deep4", "eegconformer"])
+def test_a_bias_that_a_norm_takes_away_has_a_gradient_of_zero(name):
+    encoder = build(name, **({"bias": True} if name == "deep4" else {})).train()
+    encoder(example(name, 8)).square().sum().backward()
+    taken = {"eegnet": ("temporal_norm.bias",), "deep4": ("sources.temporal.bias", "blocks.0.convolution.bias")}
+    taken["ubp-eegnet"] = ("temporal.bias", "temporal_norm.bias", "spatial.bias", "second.bias")
+    for part in taken.get(name, ("sources.temporal.bias",)):
+        assert (encoder.get_parameter(part).grad == 0).all(), part
+    assert (encoder.get_parameter("sources.norm.bias" if "sources" in dict(encoder.named_children()) else
+                                  "spatial_norm.bias").grad != 0).any()  # fmt: skip
+
+
 def test_every_channel_reaches_the_convolutions_of_atms():
     encoder = Atms(AtmsConfig(n_channels=4, n_times=30, width=80, n_subjects=2)).eval()
     eeg = torch.randn(1, 4, 30, requires_grad=True)

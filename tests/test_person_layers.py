@@ -19,6 +19,7 @@ from trainer.config.options import train_options
 from trainer.evaluate import EvaluateOptions, evaluate
 from trainer.train import train
 from trainer.training.build import build_for
+from trainer.training.finetuned import with_file_heads
 from trainer.training.fit import fit_encoder
 from trainer.training.splits import split_trials
 
@@ -132,13 +133,18 @@ def test_a_file_whose_people_do_not_fit_its_layers_is_refused(saved, changed, to
         load_encoder(saved[1])
 
 
-def test_what_cannot_be_is_said():
+def test_what_cannot_be_is_said(tmp_path):
     trials = mirrored_people()
     rows = np.arange(len(trials))
     with pytest.raises(
         ValueError, match=f"'linear' is fitted in closed form; use --encoder {by_gradient_descent()[0]}"
     ):
         build_for(trials, rows, CONFIG, train_options(**{**SMALL, "encoder": "linear", "set": ()}), {})
+    linear = build_for(trials, rows, CONFIG, train_options(encoder="linear", space=("prompts",)), {})
+    save_encoder(linear.eval(), tmp_path / "linear.safetensors")
+    options = with_file_heads(train_options(person_layers=True, finetune=tmp_path / "linear.safetensors"))
+    with pytest.raises(ValueError, match="'linear' is fitted in closed form"):
+        build_for(trials, rows, CONFIG, options, {})
     nobody = replace(trials, subject=np.full(len(trials), ""))
     with pytest.raises(ValueError, match="--person-layers need who each trial is from"):
         build_for(nobody, rows, CONFIG, train_options(**SMALL), {})

@@ -60,9 +60,15 @@ def test_folds_are_disjoint_and_cover_and_follow_from_the_seed(trials, name, val
     assert len({fold.name for fold in folds}) == len(folds)
     for fold in folds:
         everyone = np.concatenate([fold.train, fold.val, fold.test])
-        assert sorted(everyone.tolist()) == list(range(len(trials)))
         assert len(fold.test)
-    if name != "given-split":
+        if name == "in-subject":
+            assert sorted(everyone.tolist()) == np.flatnonzero(trials.subject == fold.name).tolist()
+        else:
+            assert sorted(everyone.tolist()) == list(range(len(trials)))
+    if PROTOCOLS[name].by_split:
+        tested = np.sort(np.concatenate([fold.test for fold in folds]))
+        assert tested.tolist() == np.flatnonzero(trials.split == "test").tolist()
+    else:
         assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(len(trials)))
     again = list(protocol_named(name).folds(trials, options))
     for one, other in zip(folds, again, strict=True):
@@ -109,6 +115,8 @@ def test_k_fold_deals_each_classes_pictures_evenly():
         ("leave-one-subject-out", r"leave-one-subject-out needs at least two people; the store has one person \(p\)"),
         ("cross-session", r"cross-session needs at least two sessions of each person; person p has one \(no name\)"),
         ("k-fold-by-picture", r"needs at least 5 different pictures \(--n-folds\); there are 1"),
+        ("in-subject", r"in-subject needs a test of each person's own.*; person p has none"),
+        ("pooled", r"pooled needs at least two people; the store has one person \(p\)"),
         ("given-split", r"given-split needs test trials: a store with a test split, or --test-run RUN; there are none"),
     ],
 )
@@ -197,6 +205,60 @@ def test_labels_that_cannot_be_told_apart_are_not_tested():
     assert "not by run: what would be left out has one label only" in sentence
     with pytest.raises(ValueError, match=r"--test run is not possible here: what would be left out has one label"):
         split_by(a_run_each, test="run")
+
+
+def things(people="ab"):
+    """Each person sees six training pictures of three concepts and two test pictures, twice, in two sessions."""
+    shown = [(f"train {i}", f"concept {i // 2}", "train") for i in range(6)] + [
+        (f"test {i}", f"test concept {i}", "test") for i in range(2)
+    ]
+    rows = [
+        {"image_id": image, "label": concept, "split": split, "subject": who, "session": day, "run": who + day}
+        for who in people
+        for day in "12"
+        for image, concept, split in shown
+    ]
+    return trials_of(rows)
+
+
+@pytest.mark.parametrize("name", ["leave-one-subject-out", "cross-session", "leave-one-run-out"])
+def test_folds_that_keep_the_stores_split_test_new_pictures_in_new_people_and_days(name):
+    trials = things()
+    folds = list(PROTOCOLS[name].folds(trials, FoldOptions(keep_split=True)))
+    for fold in folds:
+        assert set(trials.split[fold.train]) == {"train"}
+        assert set(trials.split[fold.test]) == {"test"}
+        column = "subject" if name == "leave-one-subject-out" else "run"
+        assert not set(getattr(trials, column)[fold.train]) & set(getattr(trials, column)[fold.test])
+    assert sum(len(fold.test) for fold in folds) == (trials.split == "test").sum()
+    blank = replace(trials, split=np.full(len(trials), ""))
+    with pytest.raises(TooLittle, match=r"--keep-split needs a store that prescribes.*has 0 to train on and 0"):
+        list(PROTOCOLS[name].folds(blank, FoldOptions(keep_split=True)))
+
+
+def test_validation_by_concept_holds_out_concepts_with_all_their_pictures_and_people():
+    trials = things("abc")
+    for seed in range(5):
+        (fold,) = PROTOCOLS["pooled"].folds(trials, FoldOptions(val_share=0.2, val_by="concept", seed=seed))
+        parts = [set(trials.label[part].tolist()) for part in fold.parts.values()]
+        assert len(parts[1]) == 2
+        assert not parts[0] & parts[1]
+        assert sum(map(len, parts)) == len(set(trials.label.tolist()))
+    two = trials.select(np.isin(trials.image_id, ["train 0", "train 2"]))
+    two = replace(two, split=np.full(len(two), ""))
+    with pytest.raises(ValueError, match="at least three concepts to train on; there are 2"):
+        split_by(two, val_share=0.2, val_by="concept")
+
+
+def test_a_share_of_the_training_is_of_pictures_and_a_larger_one_holds_the_smaller():
+    trials = things()
+    found = [split_by(trials, train_share=share, seed=3) for share in (0.34, 0.67, 1.0)]
+    pictures = [set(trials.image_id[fold.train]) for fold in found]
+    assert [len(one) for one in pictures] == [2, 4, 6]
+    assert pictures[0] < pictures[1] < pictures[2]
+    assert all(np.array_equal(fold.test, found[0].test) for fold in found)
+    for fold in PROTOCOLS["k-fold-by-picture"].folds(trials, FoldOptions(n_folds=4, train_share=0.5)):
+        assert len(set(trials.image_id[fold.train])) == 3
 
 
 def test_a_person_is_held_out_by_name_and_one_who_is_not_there_is_refused():

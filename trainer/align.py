@@ -56,9 +56,9 @@ class AlignOptions:
     """What is held out: pictures (no picture on both sides) or triplets."""
     share: float = 0.3
     """How much of it is held out."""
-    local: float = 0.1
+    local: float = 0.05
     """Weight of the neighbours that should stay neighbours, against that of the choices; 0 to 1."""
-    regularisation: float = 1e-3
+    regularisation: float = 1e-4
     """Weight of the distance to a scaled identity."""
     temperature: float = 0.1
     """Of the neighbourhoods: how near a neighbour must be."""
@@ -100,6 +100,8 @@ def align(options: AlignOptions) -> dict[str, Any]:
     card = card_named(options.card, options.image)
     if card.transform:
         raise ValueError(f"{card.name} has a map behind it already; align {card.base or 'its base'} instead")
+    if len(card.layers) > 1 or card.blur:
+        raise ValueError(f"{options.card} has {len(card.layers)} layers and {len(card.blur)} levels of blur; align one")
     name = options.name or f"{card.name}-aligned"
     aligned = replace(card, name=name, base=card.name, aligned=True)
     if options.transform is not None:
@@ -118,8 +120,6 @@ def align(options: AlignOptions) -> dict[str, Any]:
     train, held_out = split_triplets(triplets, options.held_out, options.share, options.seed)
     pictures = distinct_pictures(options.images, triplets.names)
     rows, index = features_of(card, pictures, cache=options.cache)
-    if rows.ndim != 2:
-        raise ValueError(f"{options.card} gives rows of shape {rows.shape[1:]}; align one layer and one level of blur")
     features = np.asarray(rows[index], np.float32)
     names = ("local", "regularisation", "temperature", "epochs", "seed")
     settings = AlignmentSettings(**{name: getattr(options, name) for name in names})

@@ -48,6 +48,7 @@ from trainer.console import run
 from trainer.evaluation.design import units_of
 from trainer.evaluation.leaks.store_checks import fold_checks, print_checks
 from trainer.protocols.registry import PROTOCOLS, protocol_named
+from trainer.store.narrowed import as_read
 from trainer.store.store import TrialStore, open_store
 from trainer.training.fit import fit_encoder
 from trainer.training.folds import fitted_folds
@@ -112,7 +113,8 @@ def _scores_of_folds(
                 f"{protocol} {fold.name} tests {trials.labels[seen[0]]!r} only, and a ROC-AUC needs both labels; "
                 f"choose another --protocol: {', '.join(PROTOCOLS)}"
             )
-        tested = by_sessions(trials, encoder.normaliser).unread(fold.test)
+        read = as_read(trials, config, encoder.preprocessing)
+        tested = by_sessions(read, encoder.normaliser).unread(fold.test)
         outputs = predict(encoder, tested.eeg, people=tested.subject)
         scores[fold.test] = (outputs["prompts"][:, 1].double() - outputs["prompts"][:, 0].double()).numpy()
         fold_of[fold.test] = fold.name
@@ -134,7 +136,7 @@ def nested_auc(stores: dict[str, TrialStore], options: TrainOptions) -> tuple[np
         parts = {"train": np.flatnonzero(chosen.run != test_run), "test": np.flatnonzero(chosen.run == test_run)}
         parts["val"] = parts["test"][:0]
         encoder = fit_encoder(chosen, parts, stores[name].config, {}, options, calibrated=False)
-        test = chosen.select(parts["test"])
+        test = as_read(chosen, stores[name].config, encoder.preprocessing).select(parts["test"])
         logits = predict(encoder, np.asarray(test.eeg), people=test.subject)["prompts"]
         return roc_auc((logits[:, 1] - logits[:, 0]).numpy(), test.label)
 

@@ -26,6 +26,7 @@ from trainer.evaluation.decoding_report import (
     open_run,
     provenance_section,
     say_unknown_sessions,
+    weights_hash,
     write_card_metrics,
 )
 from trainer.evaluation.protocol_report import FOLDS, protocol_section, protocol_table
@@ -48,8 +49,12 @@ class EvaluateOptions:
     data: Path | None = None
     """Its trial store, where it has moved."""
     protocol: str = GIVEN
-    """given-split scores the run's own test split; leave-one-run-out, leave-one-subject-out, cross-session and
-    k-fold-by-picture also train anew for each fold and add a table to the report.
+    """given-split scores the run's own test split; in-subject, pooled, leave-one-run-out, leave-one-subject-out,
+    cross-session and k-fold-by-picture also train anew for each fold and add a table to the report.
+    """
+    keep_split: bool = False
+    """In each fold test only what the store prescribes as a test, and never train on it (another person, and pictures
+    that nobody in training saw).
     """
     n_folds: int = 5
     """Into how many folds k-fold-by-picture deals the pictures."""
@@ -83,10 +88,12 @@ def evaluate(options: EvaluateOptions) -> dict:
     evaluated = open_run(options.run, options.data)
     checks = checks_of_run(evaluated)
     if protocol != GIVEN:
-        folds = protocol_named(protocol).folds(evaluated.trials, fold_options(evaluated.options, options.n_folds))
+        told = fold_options(evaluated.options, options.n_folds, options.keep_split)
+        folds = protocol_named(protocol).folds(evaluated.whole, told)
         images = evaluated.options.targets.images
-        checks = with_folds(checks, evaluated.store, evaluated.trials, (fold.parts for fold in folds), images)
+        checks = with_folds(checks, evaluated.store, evaluated.whole, (fold.parts for fold in folds), images)
     print_checks(checks)  # before anything else is said
+    opened = note_test_opening(evaluated)
     say_unknown_sessions(evaluated)
     scores, sections, found = decoding_report(evaluated)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
@@ -101,7 +108,10 @@ def evaluate(options: EvaluateOptions) -> dict:
         pictures = unscored_pictures(evaluated, model, options)
         sections.append(UNSCORED)
     if protocol != GIVEN:
-        sections.append(protocol_section(evaluated, protocol, options.run / "folds" / protocol, options.n_folds))
+        folder = options.run / "folds" / protocol
+        sections.append(protocol_section(evaluated, protocol, folder, options.n_folds, options.keep_split))
+    if opened:
+        sections.insert(0, {"title": "The test split was opened before", "table": {"": opened}})
     write_card_metrics(evaluated, scores)
     report = {
         "title": evaluated.encoder.card.get("name", "EEG encoder"),
@@ -114,6 +124,20 @@ def evaluate(options: EvaluateOptions) -> dict:
     }
     write_report(options.run, report, pictures)
     return report
+
+
+def note_test_opening(evaluated: Evaluated) -> str:
+    """Write beside the store that this run opened its test split; print and return what was opened before."""
+    from trainer.store.openings import earlier_openings, note_opening, opened_before
+
+    card, store = evaluated.encoder.card, evaluated.store.folder
+    split, weights = str(card.get("split", "")).split(" ")[0], weights_hash(evaluated.encoder)
+    told = opened_before(earlier_openings(store, split), weights)
+    failed = note_opening(store, split, evaluated.run.resolve().name, weights, "evaluate")
+    for sentence in (told, failed):
+        if sentence:
+            print(sentence)
+    return told
 
 
 def picture_report(

@@ -20,12 +20,14 @@ import numpy as np
 from core.leaks.check import Check
 from core.model.checkpoint import EegEncoder, save_encoder
 from core.model.spaces import find_space
+from core.preprocessing.config import PreprocessingConfig
 from core.preprocessing.trials import Trials
 from trainer.config.flags import with_flags
 from trainer.config.options import TrainOptions
 from trainer.config.presets import PRESETS, preset_named
 from trainer.console import run
 from trainer.protocols.fold import names
+from trainer.store.narrowed import as_read, narrowed
 from trainer.store.store import TrialStore, open_store
 from trainer.targets.target import Target
 from trainer.training.run_folder import card_of, is_main_process, load_options, run_folder, tell
@@ -84,6 +86,7 @@ def train(options: TrainOptions) -> Path:
     parts = split_trials(trials, options)
     check_held_out(trials, parts)
     check_labels(trials, parts["train"], options)
+    config = read_config(store, trials, parts, options)
     if options.stages.masked.epochs:
         return _pretrain(options, store, trials, parts)
     used = np.sort(np.concatenate(list(parts.values())))
@@ -95,7 +98,19 @@ def train(options: TrainOptions) -> Path:
             print_checks(checks)
         for sentence in said:
             tell(sentence)
+        tell(
+            f"{', '.join(f'{len(rows)} {name}' for name, rows in parts.items())} trials of {len(config.ch_names)} "
+            f"channels x {config.n_times} samples at {config.sfreq:g} Hz"
+        )
         return _fit(options, store, trials, parts, targets, checks)
+
+
+def read_config(
+    store: TrialStore, trials: Trials, parts: dict[str, np.ndarray], options: TrainOptions
+) -> PreprocessingConfig:
+    """Return the store's preprocessing with the channels and the window that the options read of it."""
+    learnt = trials.select_columns(np.concatenate([parts["train"], parts["val"]]))
+    return narrowed(learnt, store.config, options.data.channels, options.data.window)[1]
 
 
 def _fit(
@@ -111,12 +126,7 @@ def _fit(
     from trainer.training.fit import fit_encoder
     from trainer.training.splits import split_hash
 
-    sizes = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
-    tell(
-        f"{sizes} trials of {len(store.config.ch_names)} channels x {store.config.n_times} samples "
-        f"at {store.config.sfreq:g} Hz"
-    )
-    after_epoch = _animator(options, trials, parts)
+    after_epoch = _animator(options, as_read(trials, store.config, read_config(store, trials, parts, options)), parts)
     out = options.outputs.out
     encoder = fit_encoder(trials, parts, store.config, targets, options, out, after_epoch)
     path = out / "encoder.safetensors"
@@ -163,11 +173,13 @@ def _pretrain(options: TrainOptions, store: TrialStore, trials: Trials, parts: d
     from trainer.training.masked import build_masked, pretrain
     from trainer.training.splits import split_hash
 
-    build_masked(trials, parts["train"], store.config, options)  # bad input is refused before anything is written
+    config = read_config(store, trials, parts, options)
+    trials = as_read(trials, store.config, config)
+    build_masked(trials, parts["train"], config, options)  # bad input is refused before anything is written
     with run_folder(options):
         tell(f"{len(parts['train'])} windows to train on, {len(parts['val'])} to choose by; labels are not read")
         card = card_of(store, trials, parts, options, split_hash(trials, parts))
-        path = pretrain(trials, parts, store.config, options, card)
+        path = pretrain(trials, parts, config, options, card)
     tell(f"wrote {path}\nnext: python trainer/train.py --encoder {options.encoder.name} --pretrained {path} ...")
     return path
 

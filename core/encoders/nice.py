@@ -85,7 +85,9 @@ class Nice(nn.Module):
         """Return the tokens of eeg (batch, n_channels, n_times); any unit, normalised by the caller."""
         config = self.config
         check_eeg(eeg, config)
-        sources = self.folded_sources(eeg) if config.folded else self.sources(eeg)
+        # The moments of several processes carry no gradient to what comes in, which layers in front would need.
+        whole = self.moments_of_all is not None and eeg.requires_grad
+        sources = self.folded_sources(eeg) if config.folded and not whole else self.sources(eeg)
         sources = F.elu(self.spatial_norm(sources))
         return self.mix(self.dropout(sources)).reshape(len(eeg), 1, self.width)
 

@@ -33,8 +33,9 @@ class HeadConfig:
     the head keeps as a gallery, for "nearest concepts" and for confidence. "generator" draws pictures (3, size, size)
     from features and noise: noise and condition are the widths of both, channels those of its finest map, draws how
     many fixed noises a picture is the mean of (1: none, z = 0). "broadcast" predicts one vector that stands in every
-    token of a text, "last-token" one that stands in its last token after the empty prompt's others. Raises ValueError
-    for values that do not go together.
+    token of a text, "last-token" one that stands in its last token after the empty prompt's others. compare: width of a
+    learned linear map of predictions and targets alike, by which a linear or basis head compares them, or None. Raises
+    ValueError for values that do not go together.
     """
 
     space: str
@@ -49,6 +50,7 @@ class HeadConfig:
     condition: int = 128
     channels: int = 8
     draws: int = 1
+    compare: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", tuple(str(prompt) for prompt in self.prompts))
@@ -86,6 +88,11 @@ class HeadConfig:
             raise ValueError(f"a `{self.kind}` head keeps no concepts, and others at most {MAX_CONCEPTS} of them")
         if self.kind == "basis" and not (self.rank and 1 <= self.rank <= MAX_RANK):
             raise ValueError(f"a `basis` head needs a rank from 1 to {MAX_RANK}, not {self.rank}")
+        if self.compare is not None and (self.kind not in ("linear", "basis") or not 1 <= self.compare <= 8192):
+            raise ValueError(
+                f"a linear or basis head compares by a map of 1 to 8192 values, not a `{self.kind}` head by "
+                f"{self.compare}"
+            )
         if self.projector is not None and not 1 <= self.projector <= 8192:
             raise ValueError(f"a projector is 1 to 8192 wide, not {self.projector}")
         if not 0.0 <= self.dropout < 1.0:
@@ -97,8 +104,8 @@ class HeadConfig:
         return len(self.prompts) if self.kind == "prompts" else n_values(find_space(self.space), self.shape or ())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the config as plain JSON values."""
-        return asdict(self)
+        """Return the config as plain JSON values, as older versions read them where nothing newer is used."""
+        return {name: value for name, value in asdict(self).items() if name != "compare" or value is not None}
 
 
 class Head(nn.Module):
@@ -153,7 +160,8 @@ class Head(nn.Module):
         self.register_buffer("target_mean", torch.zeros(config.n_values))
         self.register_buffer("target_spread", torch.ones(n_coordinates))
         self.register_buffer("spread_gain", torch.ones(n_coordinates))
-        self.register_buffer("gallery", torch.zeros(len(config.concepts), n_coordinates))
+        self.comparison = nn.Linear(n_coordinates, config.compare) if config.compare else nn.Identity()
+        self.register_buffer("gallery", torch.zeros(len(config.concepts), config.compare or n_coordinates))
         self.register_buffer("recall_temperature", torch.zeros(()))
         if config.kind == "basis":
             self.register_buffer("basis", torch.zeros(n_coordinates, config.n_values))
@@ -195,19 +203,30 @@ class Head(nn.Module):
         n_values) are.
 
         They are deviations from the train mean; those of a `basis` head are in units of each component's spread over
-        the training targets, so that a place that moves every token does not drown a colour that changes one.
+        the training targets, so that a place that moves every token does not drown a colour that changes one. A learned
+        comparison maps both sides after that, with a gradient in training only. It stands for a map of each side: what
+        the prediction's own would be is in the head's last layer.
         """
         found = self.coordinates(flat)
-        return found / self.target_spread if self.config.kind == "basis" else found
+        found = found / self.target_spread if self.config.kind == "basis" else found
+        if self.config.compare is None:
+            return found
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            return self.comparison(found)
+
+    @torch.no_grad()
+    def keep_gallery(self, targets: Tensor) -> None:
+        """Store what the concepts' targets (n_concepts, n_values) look like where predictions are compared."""
+        self.gallery.copy_(self.comparable(targets.to(self.gallery.device)))
 
     def recall(self, flat: Tensor) -> Tensor:
         """Return the mean of the gallery's targets, weighted by their likeness to flat predictions (batch, n_values).
 
         Regression answers between targets, where no text ever lies; this pulls the answer back among them, as one step
         of a modern Hopfield network does (Ramsauer et al., ICLR 2021). A head without a gallery, or not yet
-        calibrated, returns `flat` itself.
+        calibrated, or whose comparison is learned, returns `flat` itself.
         """
-        if not self.config.concepts or not self.recall_temperature > 0:
+        if not self.config.concepts or self.config.compare or not self.recall_temperature > 0:
             return flat
         likeness = F.normalize(self.comparable(flat), dim=-1) @ F.normalize(self.gallery, dim=-1).T
         recalled = torch.softmax(likeness / self.recall_temperature, dim=-1) @ self.gallery
@@ -269,7 +288,7 @@ class Head(nn.Module):
         """Set `recall_temperature` to the one whose recalled answers are most alike their targets, on held-out data
         (n, n_values).
         """
-        if not self.config.concepts:
+        if not self.config.concepts or self.config.compare:
             return
         wanted, best, chosen = self.comparable(targets), -torch.inf, RECALL_TEMPERATURES[0]
         for temperature in RECALL_TEMPERATURES:

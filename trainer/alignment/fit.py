@@ -22,11 +22,11 @@ ALPHA = 0.01  # held-out answers that are as probable as this by guessing are no
 class AlignmentSettings:
     """How the map is fitted: (1 − local) · choices + local · neighbours + regularisation · distance to identity."""
 
-    local: float = 0.1
-    regularisation: float = 1e-3
+    local: float = 0.05
+    regularisation: float = 1e-4
     temperature: float = 0.1
     epochs: int = 30
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     seed: int = 0
 
 

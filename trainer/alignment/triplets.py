@@ -85,7 +85,7 @@ def _is_heading(lines: Sequence[tuple[int, list[str]]], numbered: bool) -> bool:
     first = lines[0][1]
     if numbered:
         return not any(cell.isdecimal() for cell in first)
-    words = re.compile(r"odd|odd_?one_?out|(image|item)_?[123]|[abc]|anchor|positive|negative", re.IGNORECASE)
+    words = re.compile(r"odd|odd_?one_?out|(image|item)_?[123]|anchor|positive|negative", re.IGNORECASE)
     return any(words.fullmatch(cell) for cell in first) and not set(first) & {
         cell for _, cells in lines[1:] for cell in cells
     }

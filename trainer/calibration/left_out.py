@@ -71,7 +71,9 @@ class LeftOutTrials:
             rows = np.flatnonzero(runs == one)
             empty = cancelled(np.asarray(single.eeg[rows]), picture[rows], averaged, int(one))
             if len(empty):
-                self._empty.append((averaged, predict(encoder, empty), np.full(len(empty), one)))
+                who = np.unique(single.subject[rows])
+                people = np.repeat(who, len(empty)) if len(who) == 1 else None  # several people's cancel into no one's
+                self._empty.append((averaged, predict(encoder, empty, people=people), np.full(len(empty), one)))
 
     def _nothing(self) -> list[LeftOut]:
         found: list[LeftOut] = []

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from .flags import check_choice, flag
+from .flags import check_at_least, check_choice, flag
 
 TESTS = ("auto", "run", "person", "picture", "time", "none")
 AVERAGING = ("none", "all", "random")
@@ -12,6 +12,7 @@ TEST_AVERAGING = ("same", "none", "all")
 NORMALISING = ("pooled", "session")
 SCALINGS = ("train", "window", "none")
 WHITENINGS = ("none", "mvnn")
+VAL_BY = ("picture", "concept")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class DataOptions:
     """
     val_share: float = 0.1
     """Share of the training pictures held out for validation, where the store prescribes none; 0 for none."""
+    val_by: str = "picture"
+    """What is held out for validation as a whole: picture, or concept (a label with all its pictures)."""
+    train_share: float = 1.0
+    """Share of the training pictures that train, drawn from the seed."""
+    channels: str = "all"
+    """Channels to read: all; auto (THINGS' 17 occipito-parietal ones for one person, all of them across people); a
+    layout (things-17, epoc-14, muse-4 ...); or names and groups ("occipital, Pz").
+    """
+    window: tuple[float, float] | None = None
+    """Seconds after the onset, from and to, where less than the store's windows is to be read."""
     train_reject: float = 0.0
     """Leave windows of more than this peak to peak (microvolts, after the store's filters) out of training, and of
     training alone; 0 none. What `prepare.py --reject-uv` leaves out is in no part.
@@ -53,12 +64,20 @@ class DataOptions:
     """
     test_average: str = "same"
     """Repeats of a picture where it is validated, tested and decoded: same (as --average has them), none or all."""
+    test_repeats: int = 0
+    """Average so many of a picture's repeats, and no others, where it is validated, tested and decoded; 0 does as
+    --test-average says.
+    """
 
     def __post_init__(self) -> None:
         check_choice("--test", self.test, TESTS)
         check_choice("--average", self.average, AVERAGING)
         check_choice("--test-average", self.test_average, TEST_AVERAGING)
         check_choice("--normalise", self.normalise, NORMALISING)
+        check_choice("--val-by", self.val_by, VAL_BY)
+        check_at_least("--test-repeats", self.test_repeats, 0)
+        if not 0 < self.train_share <= 1:
+            raise ValueError(f"--train-share lies above 0 and up to 1, not {self.train_share:g}")
         check_choice("--scaling", self.scaling, SCALINGS)
         check_choice("--whitening", self.whitening, WHITENINGS)
         if self.train_reject < 0:

@@ -9,6 +9,7 @@ from .flags import check_choice, flag
 POOLINGS = ("", "model", "cls", "patch-mean", "token-mean")
 RESIZINGS = ("", "crop", "squash")
 BLURS = ("gaussian", "foveated")
+USES = ("levels", "uncertain")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,21 @@ class ImageOptions:
     """gaussian, or foveated (less blur at the middle, as the Uncertainty-aware Blur Prior has it)."""
     blur_size: Annotated[int, flag("image-blur-size")] = 224
     """Pixels a side to which pictures are squashed before they are blurred."""
+    blur_use: Annotated[str, flag("image-blur-use")] = "levels"
+    """levels (all of them are the target, for a mix), or uncertain (three, less, usual and more, of which each training
+    picture has its own).
+    """
 
     def __post_init__(self) -> None:
         check_choice("--image-pooling", self.pooling, POOLINGS)
         check_choice("--image-resize", self.resize, RESIZINGS)
         check_choice("--image-blur-kind", self.blur_kind, BLURS)
+        check_choice("--image-blur-use", self.blur_use, USES)
+        if self.blur_use == "uncertain" and len(self.blur) != 3:
+            raise ValueError(
+                f"--image-blur-use uncertain takes three kernels, less, usual and more, not {len(self.blur)}: "
+                "--image-blur 45 45 51 are those of the paper's code"
+            )
         if min(self.layers, default=1) < 1:
             raise ValueError(f"--image-layer counts from 1, not {min(self.layers)}")
         if self.size < 0 or self.blur_size < 8:

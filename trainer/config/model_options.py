@@ -52,6 +52,10 @@ class TargetOptions:
     """Width of NICE's residual projector in front of the last layer; 0 for none."""
     head_dropout: float = 0.0
     """Dropout in front of the head."""
+    compare: Annotated[int, flag("compare-width")] = 0
+    """Width of a learned linear map by which a basis or linear head compares predictions with targets (what others call
+    projectors into a shared space); 0 compares as they are.
+    """
     clip: str = ""
     """Text or image model for targets: a transformers or diffusers folder, a .safetensors checkpoint of Stable
     Diffusion, or a hub id (openai/clip-vit-large-patch14).
@@ -80,6 +84,7 @@ class TargetOptions:
         check_choice("--head", self.head, HEADS)
         check_choice("--saliency-target", self.saliency_target, SALIENCY_TARGETS)
         check_at_least("--rank", self.rank, 1)
+        check_at_least("--compare-width", self.compare, 0)
         if self.picture_size not in PICTURE_SIZES:
             raise ValueError(f"--picture-size is 64 or 128, not {self.picture_size}")
         if self.latent_size % 8 or not 0 <= self.latent_size <= MAX_LATENT_SIZE:

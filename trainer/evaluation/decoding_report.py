@@ -2,6 +2,7 @@
 ceiling.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from core.scoring.retrieval import nearest
 
 from ..config.data_options import DataOptions
 from ..config.options import TrainOptions
+from ..store.narrowed import as_read
 from ..store.store import TrialStore, open_store
 from ..targets.target import Target, trial_targets
 from ..training.run_folder import load_options
@@ -34,7 +36,10 @@ MAX_JUDGED = 2000  # windows of a run
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A run with its test split loaded: what every part of the evaluation needs."""
+    """A run with its test split loaded: what every part of the evaluation needs.
+
+    trials: as the encoder reads them. whole: as the store holds them, where it reads less.
+    """
 
     run: Path
     options: TrainOptions
@@ -45,6 +50,7 @@ class Evaluated:
     encoder: EegEncoder
     targets: dict[str, Target]
     outputs: dict[str, Tensor]
+    whole: Trials
 
     @property
     def provenance(self) -> dict:
@@ -78,12 +84,13 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
             f"the store at {store.folder} is not the one {run} was trained on: "
             "its split differs from the encoder's card"
         )
+    whole, trials = trials, as_read(trials, store.config, encoder.preprocessing)
     test = trials_at_use(trials, parts["test"], options.data)
     targets = trial_targets(
         trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options.targets, store.folder / "targets"
     )
     outputs = decoded(encoder, trials, parts["test"], options.data)
-    return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs)
+    return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs, whole)
 
 
 def say_unknown_sessions(evaluated: Evaluated) -> None:
@@ -175,7 +182,7 @@ def _run_numbers(trials: Trials) -> np.ndarray:
 def _ideal(evaluated: Evaluated, gallery: list[str]) -> np.ndarray:
     from .phantom_truth import ideal_scores
 
-    return ideal_scores(evaluated.test, gallery, evaluated.store.config, evaluated.provenance)
+    return ideal_scores(evaluated.test, gallery, evaluated.encoder.preprocessing, evaluated.provenance)
 
 
 def card_line(entry: dict) -> str:
@@ -191,6 +198,14 @@ def write_card_metrics(evaluated: Evaluated, scores: list[dict]) -> None:
     """Write the test figures with their baselines into the encoder file's card."""
     evaluated.encoder.card["metrics"] = {entry["name"]: card_line(entry) for entry in scores}
     save_encoder(evaluated.encoder, evaluated.run / "encoder.safetensors")
+
+
+def weights_hash(encoder: EegEncoder) -> str:
+    """Return the SHA-256 of an encoder's weights, which evaluating it does not change (its card it does)."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def provenance_section(evaluated: Evaluated) -> dict:

@@ -10,6 +10,7 @@ from core.scoring.intervals import joined_interval
 from core.scoring.permutations import SHARED_AT_MOST
 
 from ..protocols.registry import protocol_named
+from ..store.narrowed import as_read
 from ..training.folds import fitted_folds
 from ..training.splits import trials_at_use
 from .decoding_report import Evaluated, decoded, decoding_report
@@ -17,20 +18,24 @@ from .decoding_report import Evaluated, decoded, decoding_report
 FOLDS = "Folds: "  # how the section's title begins
 
 
-def protocol_section(evaluated: Evaluated, protocol: str, out: Path, n_folds: int = 5) -> dict:
+def protocol_section(
+    evaluated: Evaluated, protocol: str, out: Path, n_folds: int = 5, keep_split: bool = False
+) -> dict:
     """Return a section for the report: the scores of every fold, after their means over the folds.
 
     Each fold's encoder is trained from nothing with the run's own options. out: a folder for the folds' training.
-    Raises ValueError for an unknown protocol or where the store lacks what it needs.
+    keep_split: test only what the store prescribes as a test, and train on none of it. Raises ValueError for an unknown
+    protocol or where the store lacks what it needs.
     """
-    row, trials, options = protocol_named(protocol), evaluated.trials, evaluated.options
+    row, whole, options = protocol_named(protocol), evaluated.whole, evaluated.options
     found: list[dict] = []
     for fold, encoder in fitted_folds(
-        trials, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds
+        whole, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds, keep_split=keep_split
     ):
+        trials = as_read(whole, evaluated.store.config, encoder.preprocessing)
         test = trials_at_use(trials, fold.test, options.data)
         outputs = decoded(encoder, trials, fold.test, options.data)
-        part = replace(evaluated, parts=fold.parts, test=test, encoder=encoder, outputs=outputs)
+        part = replace(evaluated, trials=trials, parts=fold.parts, test=test, encoder=encoder, outputs=outputs)
         found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
     return {
         "title": FOLDS + protocol,

@@ -28,7 +28,9 @@ class FoldOptions:
 
     only_subject: take this person's trials only. test_run, test_subject, test: what the given split tests, where the
     store prescribes none (`held_out_test`). val_share: share of the training pictures held out for validation. n_folds:
-    for protocols that deal out pictures. seed: of what is drawn.
+    for protocols that deal out pictures. seed: of what is drawn. keep_split: what the store prescribes as a test is
+    tested and nothing else, and never trains, whoever saw it. val_by: "picture" or "concept", what is held out for
+    validation as a whole. train_share: of the training pictures that are left, how many train.
     """
 
     only_subject: str = ""
@@ -38,6 +40,9 @@ class FoldOptions:
     seed: int = 0
     test_subject: str = ""
     test: str = "none"
+    keep_split: bool = False
+    val_by: str = "picture"
+    train_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.n_folds < 2:
@@ -68,18 +73,48 @@ def trials_of(trials: Trials, options: FoldOptions) -> np.ndarray:
 
 def fold_of(name: str, trials: Trials, chosen: np.ndarray, is_test: np.ndarray, options: FoldOptions) -> Fold:
     """Return the fold that tests the chosen trials (n,) where `is_test` (n,) says so and trains on the others, less
-    what validates.
+    what validates. Raises TooLittle where the store's split is to be kept and it tests or trains nothing here.
     """
-    train, val = hold_out(trials, chosen[~is_test], options)
-    return Fold(name, train, val, chosen[is_test])
+    rest, test, val = chosen[~is_test], chosen[is_test], chosen[:0]
+    if options.keep_split:
+        prescribed = trials.split
+        val = rest[prescribed[rest] == "val"]
+        rest, test = rest[prescribed[rest] == "train"], test[prescribed[test] == "test"]
+        if not len(rest) or not len(test):
+            found = f"{name} has {len(rest)} to train on and {len(test)} to test"
+            raise TooLittle("--keep-split", "a store that prescribes which trials train and test", found)
+    if not len(val):
+        rest, val = hold_out(trials, rest, options)
+    return Fold(name, fewer(trials, rest, options), val, test)
+
+
+def fewer(trials: Trials, train: np.ndarray, options: FoldOptions) -> np.ndarray:
+    """Return the training trials (n,) of a share of their pictures, drawn from the seed, with all their repeats; a
+    larger share holds what a smaller one does.
+    """
+    if options.train_share >= 1 or not len(train):
+        return train
+    pictures = np.unique(trials.image_id[train])
+    kept = np.random.default_rng([options.seed, 47]).permutation(pictures)
+    n = max(1, round(options.train_share * len(pictures)))
+    return train[np.isin(trials.image_id[train], kept[:n])]
 
 
 def hold_out(trials: Trials, train: np.ndarray, options: FoldOptions) -> tuple[np.ndarray, np.ndarray]:
     """Return training trials (n,) without those held out for validation, and these: `val_share` of the pictures with
-    all their repeats, drawn from the seed.
+    all their repeats, or with `val_by` of the concepts (labels) with all their pictures, drawn from the seed.
+
+    Raises ValueError for fewer than three concepts.
     """
     if not options.val_share:
         return train, train[:0]
+    if options.val_by == "concept":
+        concepts = np.unique(trials.label[train])
+        if len(concepts) < 3:
+            raise ValueError(f"--val-by concept needs at least three concepts to train on; there are {len(concepts)}")
+        n_val = min(max(2, round(options.val_share * len(concepts))), len(concepts) - 1)
+        is_val = np.isin(trials.label[train], np.random.default_rng([options.seed, 11]).permutation(concepts)[:n_val])
+        return train[~is_val], train[is_val]
     pictures = trials.image_id[train]
     rng = np.random.default_rng([options.seed, 11])
     distinct = np.unique(pictures)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from core.preprocessing.trials import Trials
 
-from .fold import Fold, FoldOptions, TooLittle, hold_out, trials_of
+from .fold import Fold, FoldOptions, TooLittle, fewer, hold_out, trials_of
 from .held_out_test import tested
 
 
@@ -36,4 +36,4 @@ def split_of(trials: Trials, options: FoldOptions) -> Fold:
         train, val = hold_out(trials, train, options)
     if not len(train):
         raise ValueError("no trials are left to train on; check --test-run, --only-subject and the store's split")
-    return Fold("given", train, val, test)
+    return Fold("given", fewer(trials, train, options), val, test)

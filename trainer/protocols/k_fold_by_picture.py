@@ -6,7 +6,7 @@ import numpy as np
 
 from core.preprocessing.trials import Trials
 
-from .fold import Fold, FoldOptions, TooLittle, trials_of
+from .fold import Fold, FoldOptions, TooLittle, fewer, trials_of
 
 
 def k_fold_by_picture(trials: Trials, options: FoldOptions) -> Iterator[Fold]:
@@ -32,4 +32,5 @@ def k_fold_by_picture(trials: Trials, options: FoldOptions) -> Iterator[Fold]:
             needs = "pictures to train on beside those that validate (--val-share 0)"
             raise TooLittle("k-fold-by-picture", needs, f"a fold has {len(others)}")
         is_test, is_val = fold[number] == k, np.isin(number, others[:n_val])
-        yield Fold(f"fold {k + 1}", chosen[~is_test & ~is_val], chosen[is_val], chosen[is_test])
+        train = fewer(trials, chosen[~is_test & ~is_val], options)
+        yield Fold(f"fold {k + 1}", train, chosen[is_val], chosen[is_test])

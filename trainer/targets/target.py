@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from core.model.heads import ONE_TOKEN
-from core.model.spaces import find_space
+from core.model.spaces import SPACES, find_space
 from core.preprocessing.trials import Trials
 
+from ..config.image_options import ImageOptions
 from ..config.model_options import TargetOptions
 from .frozen_targets import load_targets, within_reach
 from .image_encoders.chosen import check_taken
@@ -28,6 +29,13 @@ class Target:
     shape: tuple[int, ...]
     column: str
     levels: tuple[Tensor, ...] = ()
+
+    def of(self, trials: Trials) -> "Target":
+        """Return the targets of these trials alone."""
+        wanted = set(getattr(trials, self.column).tolist())
+        rows = [row for row, name in enumerate(self.names) if name in wanted]
+        levels = tuple(values[rows] for values in self.levels)
+        return Target(self.values[rows], tuple(self.names[row] for row in rows), self.shape, self.column, levels)
 
     def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
         """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""
@@ -64,5 +72,19 @@ def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[s
         if options.head in ONE_TOKEN and kind == "text":
             empty = load_targets(space, options.clip, [""], cache=cache, config=options.clip_config)[0][0]
             values = within_reach(values, shape, options.head, empty)
-        found[space] = Target(values, tuple(names), shape, column)
+        values, shape, levels = levelled(values, shape, space, options.image)
+        found[space] = Target(values, tuple(names), shape, column, levels)
     return found
+
+
+def levelled(
+    values: Tensor, shape: tuple[int, ...], space: str, image: ImageOptions
+) -> tuple[Tensor, tuple[int, ...], tuple[Tensor, ...]]:
+    """Return targets at their usual blur, one's shape, and those of less, usual and more blur where training chooses.
+
+    values: (n, n_values), of three levels where the options say uncertain. shape: of one, its levels first.
+    """
+    if image.blur_use != "uncertain" or space in SPACES or find_space(space).kind != "image":
+        return values, shape, ()
+    levels = tuple(level.flatten(1).contiguous() for level in values.unflatten(1, shape).unbind(1))
+    return levels[1], shape[1:], levels

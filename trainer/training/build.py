@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.encoders import ENCODERS, BuildContext, by_gradient_descent, config_for, encoder_named
+from core.encoders import ENCODERS, BuildContext, config_for, encoder_named
 from core.model.backbone_file import load_backbone_into
 from core.model.build_context import context_of
 from core.model.checkpoint import EegEncoder
@@ -22,7 +22,7 @@ from ..config.data_options import DataOptions
 from ..config.model_options import EncoderOptions, TargetOptions
 from ..config.options import TrainOptions
 from ..targets.target import Target
-from .finetuned import add_people, check_shown, finetuned
+from .finetuned import add_people, check_person_layers, check_shown, finetuned
 from .splits import subjects_of
 
 NORMALISER_TRIALS = 4000  # enough for medians and covariances; keeps memory flat on large stores
@@ -133,13 +133,8 @@ def people_of(options: EncoderOptions, context: BuildContext) -> tuple[str, ...]
     Raises ValueError where layers a person are asked for that cannot be trained.
     """
     row = encoder_named(options.name)
-    if options.person_layers and row.fit is not None:
-        raise ValueError(
-            f"--person-layers are trained by gradient descent, and {row.name!r} is fitted in closed form; use "
-            f"--encoder {' or '.join(by_gradient_descent())}"
-        )
-    if options.person_layers and not any(context.subjects):
-        raise ValueError("--person-layers need who each trial is from: prepare the store with its subjects")
+    if options.person_layers:
+        check_person_layers(row.name, context.subjects)
     return context.subjects if (options.person_layers or row.tells_people_apart) and any(context.subjects) else ()
 
 
@@ -174,6 +169,7 @@ def head_configs(
             continue
         seen = np.unique(target.rows(trials.select_columns(train)))
         rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
+        compare = options.compare if options.head in ("linear", "basis") else 0
         # The one-vector kinds are for text; what else the encoder speaks is then predicted value by value.
         kind = "linear" if options.head in ONE_TOKEN and find_space(space).kind != "text" else options.head
         heads.append(
@@ -185,6 +181,7 @@ def head_configs(
                 projector=options.projector or None,
                 dropout=options.head_dropout,
                 concepts=() if kind == "positions" else tuple(target.names[i] for i in seen),
+                compare=compare or None,
             )
         )
     return heads
@@ -241,5 +238,5 @@ def build_for(
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]
         head.set_target(values)
         if head.config.concepts:
-            head.gallery.copy_(head.comparable(values))
+            head.keep_gallery(values)
     return encoder

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from core.encoders import encoder_named
+from core.encoders import by_gradient_descent, encoder_named
 from core.model.checkpoint import EegEncoder, load_encoder
 from core.model.heads import ONE_TOKEN, Head
 from core.model.person_layers import PersonLayers
@@ -71,11 +71,11 @@ def add_people(encoder: EegEncoder, subjects: tuple[str, ...], asked: bool) -> N
     An architecture with a part a person of its own keeps the people of its file; others stay unknown to it.
     """
     row = encoder_named(encoder.architecture)
-    if encoder.personal is None and not (asked and row.fit is None):
-        return
+    if encoder.personal is None:
+        if not asked:
+            return
+        check_person_layers(encoder.architecture, subjects)
     if not any(subjects):
-        if encoder.personal is None:
-            raise ValueError("--person-layers need who each trial is from: prepare the store with its subjects")
         return
     known = encoder.people if encoder.personal is not None or row.tells_people_apart else ()
     new = tuple(name for name in subjects if name not in known)
@@ -89,6 +89,17 @@ def add_people(encoder: EegEncoder, subjects: tuple[str, ...], asked: bool) -> N
     encoder.personal.requires_grad_(True)
     if new:
         tell(f"layers for new people: {', '.join(new)}")
+
+
+def check_person_layers(architecture: str, subjects: tuple[str, ...]) -> None:
+    """Raise ValueError where layers a person cannot be trained: in closed form, or with nobody named."""
+    if encoder_named(architecture).fit is not None:
+        raise ValueError(
+            f"--person-layers are trained by gradient descent, and {architecture!r} is fitted in closed form; use "
+            f"--encoder {' or '.join(by_gradient_descent())}"
+        )
+    if not any(subjects):
+        raise ValueError("--person-layers need who each trial is from: prepare the store with its subjects")
 
 
 def _for_prompts(encoder: EegEncoder, head: Head, prompts: tuple[str, ...], seed: int) -> Head:

@@ -19,10 +19,11 @@ from core.preprocessing.trials import Trials
 from ..calibration.left_out import LeftOutTrials, evidence_of
 from ..config.flags import with_flags
 from ..config.options import TrainOptions
+from ..store.narrowed import as_read, narrowed
 from ..targets.target import Target
 from .build import build_for
 from .run_folder import tell
-from .splits import trials_at_use, trials_in_training, without_artefacts
+from .splits import trials_at_use, trials_in_training, without_artefacts, without_test
 
 N_FOLDS = 5
 
@@ -43,18 +44,25 @@ def fit_encoder(
     probabilities are asked for; where only the order of answers is, a closed form is done in half the time without.
     Raises ValueError for options that do not fit together or trials that are too few.
     """
+    trials, parts, targets = without_test(trials, parts, targets)
+    trials, stored = narrowed(trials, stored, options.data.channels, options.data.window)
     parts, rejected = without_artefacts(trials, parts, options.data)
     if rejected:
         tell(rejected)
     encoder = build_for(trials, parts["train"], stored, options, targets)
     if calibrated:
-        encoder.evidence = evidence_of(trials, parts["train"], encoder)
+        trials = as_read(trials, stored, encoder.preprocessing)
+    encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
 
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
+    if closed_form and any(head.config.compare for head in encoder.heads):
+        raise ValueError(
+            f"--compare-width is learned by gradient descent, and {encoder.architecture!r} is fitted in closed form"
+        )
     if closed_form and any(needs_network(head) for head in encoder.heads):
         train = _training(trials, parts["train"], options)
         fit_backbone(encoder, encode_ready(encoder, train.eeg), torch.from_numpy(train.label))
@@ -76,6 +84,7 @@ def fit_encoder(
 
             train_contrastive(encoder, trials, parts, options, out)
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
+        keep_galleries(encoder, trials, parts["train"], targets)
         if options.stages.gan.epochs:
             from .gan import train_gan
 
@@ -85,6 +94,14 @@ def fit_encoder(
         left_out.add(encoder, trials, parts["val"], trials_at_use(trials, parts["val"], options.data))
         left_out.calibrate(encoder)
     return encoder.eval()
+
+
+def keep_galleries(encoder: EegEncoder, trials: Trials, train: np.ndarray, targets: dict[str, Target]) -> None:
+    """Store the training targets anew where the training has changed how they are compared."""
+    for head in encoder.heads:
+        if head.config.compare and head.config.concepts:
+            target = targets[head.config.space]
+            head.keep_gallery(target.values[np.unique(target.rows(trials.select_columns(train)))])
 
 
 def recalibrate(
@@ -100,6 +117,7 @@ def recalibrate(
 
     Raises ValueError for an encoder that gradient descent fitted where no validation split is left.
     """
+    trials = as_read(trials, stored, encoder.preprocessing)
     encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if len(parts["val"]):

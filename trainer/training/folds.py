@@ -26,13 +26,15 @@ def fitted_folds(
     out: Path | None = None,
     n_folds: int = 5,
     calibrated: bool = True,
+    keep_split: bool = False,
 ) -> Iterator[tuple[Fold, EegEncoder]]:
     """Yield each fold of a protocol with an encoder that was fitted, scaled and calibrated without its test trials.
 
-    out: a folder for each fold's training, needed for gradient descent. calibrated: see `fit_encoder`. Raises
+    Every fold's encoder is a new one. out: a folder for each fold's training, needed for gradient descent. calibrated:
+    see `fit_encoder`. keep_split: see `FoldOptions`. Raises
     ValueError for an unknown protocol or where the trials lack what it needs.
     """
-    for fold in protocol_named(protocol).folds(trials, fold_options(options, n_folds)):
+    for fold in protocol_named(protocol).folds(trials, fold_options(options, n_folds, keep_split)):
         if not len(fold.train):
             raise ValueError(f"{protocol} leaves no trials to train on in {fold.name!r}; lower --val-share")
         folder = None if out is None else out / fold.name

@@ -15,6 +15,7 @@ from ..config.options import TrainOptions
 from ..protocols.fold import FoldOptions, trials_of
 from ..protocols.given_split import split_of
 from ..protocols.held_out_test import AUTO, choose_test
+from ..targets.target import Target
 
 AT_ONCE = 512  # windows read together
 
@@ -23,12 +24,33 @@ AT_ONCE = 256
 APART = "prepare the store again with splits that share no trial"
 
 
-def fold_options(options: TrainOptions, n_folds: int = 5) -> FoldOptions:
+def fold_options(options: TrainOptions, n_folds: int = 5, keep_split: bool = False) -> FoldOptions:
     """Return what a training's options tell a protocol."""
     data = options.data
     return FoldOptions(
-        data.only_subject, data.test_run, data.val_share, n_folds, options.training.seed, data.test_subject, data.test
+        data.only_subject,
+        data.test_run,
+        data.val_share,
+        n_folds,
+        options.training.seed,
+        data.test_subject,
+        data.test,
+        keep_split,
+        data.val_by,
+        data.train_share,
     )
+
+
+def without_test(
+    trials: Trials, parts: Mapping[str, np.ndarray], targets: Mapping[str, Target]
+) -> tuple[Trials, dict[str, np.ndarray], dict[str, Target]]:
+    """Return a view that holds what trains and validates, and nothing else: no test window, label or target can be read
+    through it. Windows that lie on disk stay there.
+    """
+    used = np.sort(np.concatenate([parts["train"], parts["val"]]))
+    view = trials.unread(used)
+    left = {name: np.searchsorted(used, parts[name]) for name in ("train", "val")}
+    return view, {**left, "test": used[:0]}, {space: target.of(view) for space, target in targets.items()}
 
 
 def with_test(trials: Trials, options: TrainOptions) -> tuple[TrainOptions, str]:
@@ -119,8 +141,20 @@ def trials_in_training(trials: Trials, rows: np.ndarray, data: DataOptions) -> T
 
 def trials_at_use(trials: Trials, rows: np.ndarray, data: DataOptions) -> Trials:
     """Return the trials of one part as they are decoded: a picture's repeats averaged as `--test-average` says, by
-    default where training averages them.
+    default where training averages them. With `--test-repeats` rows are means of exactly so many; a picture shown more
+    often makes several, and one shown less often none.
+
+    Raises ValueError where no picture was shown so often.
     """
+    if data.test_repeats:
+        means = trials.select(rows).average_repeats(data.test_repeats)
+        exact = means.repeats == data.test_repeats
+        if len(means) and not exact.any():
+            raise ValueError(
+                f"--test-repeats {data.test_repeats}: no picture was shown to a person so often; the most is "
+                f"{means.repeats.max()}"
+            )
+        return means.select(exact)
     if data.test_average == "same":
         return trials_in_training(trials, rows, data)
     chosen = trials.select(rows)

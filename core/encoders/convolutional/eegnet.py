@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config_bounds import check_eeg, check_fields, check_weights, check_window
+from .cancelled import without_gradient
 from .max_norm import MaxNormConv2d
 
 POOLS = (4, 8)  # samples
@@ -76,6 +77,7 @@ class Eegnet(nn.Module):
         self.depthwise = nn.Conv2d(n_sources, n_sources, (1, config.separable_kernel), groups=n_sources, bias=False)
         self.pointwise = nn.Conv2d(n_sources, n_sources, 1, bias=False)
         self.separable_norm = norm(n_sources)
+        without_gradient(self.temporal_norm.bias)
 
     def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the token of eeg (batch, n_channels, n_times), normalised by the caller."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config_bounds import check_eeg, check_fields, check_weights, check_window
+from .cancelled import without_gradient
 
 POOL = 2  # samples
 
@@ -63,6 +64,7 @@ class UbpEegnet(nn.Module):
         self.second = nn.Conv2d(config.n_sources, config.n_sources, (1, config.second_kernel))
         self.second_norm = nn.BatchNorm2d(config.n_sources)
         self.dropout = nn.Dropout(config.dropout)
+        without_gradient(self.temporal.bias, self.temporal_norm.bias, self.spatial.bias, self.second.bias)
 
     def forward(self, eeg: Tensor, subject: Tensor | None = None) -> Tensor:
         """Return the token of eeg (batch, n_channels, n_times), normalised by the caller."""

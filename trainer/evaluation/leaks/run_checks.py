@@ -20,7 +20,7 @@ def checks_of_run(evaluated: Evaluated) -> list[Check]:
     """Return every leak check of an evaluated run: those of its store and split, and its own."""
     images = evaluated.options.targets.images
     return [
-        *store_checks(evaluated.store, evaluated.trials, evaluated.parts, images),
+        *store_checks(evaluated.store, evaluated.whole, evaluated.parts, images),
         check_fitted(evaluated),
         check_chosen(evaluated),
         check_gallery(evaluated),

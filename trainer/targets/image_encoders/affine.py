@@ -86,7 +86,7 @@ def write_card(path: Path, card: ImageEncoder, affine: Affine, about: Mapping[st
         raise ValueError(f"a card file ends in .safetensors, not {path.name}")
     told = {**asdict(card), "transform": ""}
     metadata = {CARD_KEY: json.dumps({"card": told, "about": dict(about)}, allow_nan=False)}
-    tensors = {name: np.ascontiguousarray(getattr(affine, name)) for name in NAMES}
+    tensors = {name: np.array(getattr(affine, name), order="C") for name in NAMES}
     with write_atomically(path) as beside:
         save_file(tensors, beside, metadata=metadata)
 
@@ -101,11 +101,13 @@ def read_card(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
     try:
         with safe_open(path, "np") as file:
             told = json.loads((file.metadata() or {})[CARD_KEY])
-        card = replace(from_json(ImageEncoder, told["card"], "card"), transform=str(path))
+        kind = "adapter" if "lora" in told else "transform"
+        card = replace(from_json(ImageEncoder, told["card"], "card"), **{kind: str(path)})
         about: dict[str, Any] = dict(told["about"])
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise ValueError(f"{path} is no card of an image encoder ({' '.join(str(error).split())[:120]})") from error
-    read_transform(path)
+    if card.transform:
+        read_transform(path)
     return card, about
 
 

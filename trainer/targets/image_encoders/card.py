@@ -30,6 +30,7 @@ DESCRIPTIVE = (
     "aligned",
     "base",
     "transform",
+    "adapter",
 )
 
 
@@ -52,7 +53,7 @@ class ImageEncoder:
     blur: odd kernels in pixels, a level each, of the picture squashed to blur_size pixels a side; rows are then
     (n_levels, ...), 1 is no blur. blur_kind: "gaussian" all over, or "foveated", less at the middle (UBP). transform:
     file of an affine map of each row, as human alignment makes one; see `affine`. base: name of the card it maps.
-    origin: the card's own source, where another was given.
+    origin: the card's own source, where another was given. adapter: file of a visual LoRA; see `lora`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class ImageEncoder:
     transform: str = ""
     base: str = ""
     origin: str = ""
+    adapter: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

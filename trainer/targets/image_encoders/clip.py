@@ -10,6 +10,7 @@ from core.files import PHANTOM
 from ..features.computing import Model
 from ..features.model_files import load_pretrained
 from .card import ImageEncoder, ImageFamily
+from .lora import with_lora
 from .preparation import pooled, prepare_for
 
 
@@ -17,8 +18,8 @@ def load_clip(card: ImageEncoder, device: str) -> Model:
     """Load a CLIP vision model with projection; raises FileNotFoundError with the way to the weights."""
     from transformers import CLIPVisionModelWithProjection
 
-    encoder = load_pretrained(CLIPVisionModelWithProjection, card.source, revision=card.revision)
-    encoder = encoder.to(device=device, dtype=torch.float32)  # the phantom's own lies in half precision
+    encoder: Any = load_pretrained(CLIPVisionModelWithProjection, card.source, revision=card.revision)
+    encoder = with_lora(card, encoder.float()).eval().to(device)  # the phantom's own lies in half precision
     size = card.size or encoder.config.image_size
     more = {"interpolate_pos_encoding": True} if size != encoder.config.image_size else {}
 

@@ -30,6 +30,8 @@ def features_of(
     once; a transformed card's rows are made of its base's. Raises what `kept_rows` and the card's family do.
     """
     numbers = {**card.numbers(), "model": model_fingerprint(card.source, card.revision)}
+    if card.adapter:
+        numbers["adapter"] = sha256_of(Path(card.adapter))
     if card.transform:
         return _transformed(card, numbers, pictures, cache, device)
     return kept_rows(
