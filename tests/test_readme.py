@@ -22,6 +22,7 @@ COMMANDS = [
 ]
 REPORTS = {
     "trainer/ablation.py": ("trainer.ablations.options", "AblationOptions"),
+    "trainer/align.py": ("trainer.align", "AlignOptions"),
     "trainer/controls.py": ("trainer.controls", "ControlOptions"),
     "trainer/cross_validate.py": ("trainer.cross_validate", "CrossValidateOptions"),
     "trainer/demo.py": ("trainer.demo", "DemoOptions"),
@@ -163,6 +164,22 @@ def test_the_tables_of_encoders_and_targets_are_those_of_the_code():
     assert "nineteen kinds of encoders" in README
     targets = [name for row in table(text, "target") for name in re.findall(r"`(.+?)`", row[0])]
     assert sorted(targets) == sorted(SPACES)
+
+
+def test_the_table_of_image_encoders_is_that_of_the_cards():
+    from trainer.targets.image_encoders.families import IMAGE_ENCODERS
+
+    rows = table(read("docs/image-encoders.md"), "name")
+    names = {name for row in rows for name in re.findall(r"`(.+?)`", row[0])} - {"-noalign"}
+    unaligned = {name for name, card in IMAGE_ENCODERS.items() if name.endswith("-noalign")}
+    assert names | unaligned == IMAGE_ENCODERS.keys()
+    for row in rows:
+        for name in re.findall(r"`(.+?)`", row[0]):
+            if name in IMAGE_ENCODERS:
+                card = IMAGE_ENCODERS[name]
+                assert str(card.width) in row[1]
+                assert (row[3] == "yes") == card.aligned
+                assert row[4] == card.licence.split(" (")[0]
 
 
 def test_every_figure_of_the_readme_stands_among_the_figures():
