@@ -26,9 +26,9 @@ from trainer.evaluation.decoding_report import (
     open_run,
     provenance_section,
     say_unknown_sessions,
-    weights_hash,
     write_card_metrics,
 )
+from trainer.evaluation.opened import note_test_opening
 from trainer.evaluation.protocol_report import FOLDS, protocol_section, protocol_table
 from trainer.protocols.registry import protocol_named
 
@@ -58,6 +58,14 @@ class EvaluateOptions:
     """
     n_folds: int = 5
     """Into how many folds k-fold-by-picture deals the pictures."""
+    beside: Path | None = None
+    """Folder of another run, tested on the same windows: what it found stands beside this one's, in figures and in a
+    sheet of pictures (an aligned image encoder beside the unaligned one).
+    """
+    transductive: bool = False
+    """Also answers that use all of a person's unlabelled windows at once, as a figure of its own."""
+    challenge: bool = False
+    """Also the two scores of the NeurIPS 2026 EEG/EMG Foundation Challenge."""
     model: str = ""
     """Stable Diffusion model to draw with: a diffusers folder, a .safetensors checkpoint or a hub id; on the phantom,
     its own by default.
@@ -96,6 +104,7 @@ def evaluate(options: EvaluateOptions) -> dict:
     opened = note_test_opening(evaluated)
     say_unknown_sessions(evaluated)
     scores, sections, found = decoding_report(evaluated)
+    sections += retrieval_report(evaluated, options)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
     pictures = {}
     drawable = text_space(evaluated.encoder) is not None or init_of(evaluated.encoder, options.init) != NONE
@@ -126,18 +135,17 @@ def evaluate(options: EvaluateOptions) -> dict:
     return report
 
 
-def note_test_opening(evaluated: Evaluated) -> str:
-    """Write beside the store that this run opened its test split; print and return what was opened before."""
-    from trainer.store.openings import earlier_openings, note_opening, opened_before
+def retrieval_report(evaluated: Evaluated, options: EvaluateOptions) -> list[dict]:
+    """Return the sections on retrieval, another run's figures beside this one's, and their pictures."""
+    from trainer.evaluation.retrieval.beside import beside_section, open_beside
+    from trainer.evaluation.retrieval.sections import Asked, retrieval_sections
+    from trainer.evaluation.retrieval.sheets import picture_sections
 
-    card, store = evaluated.encoder.card, evaluated.store.folder
-    split, weights = str(card.get("split", "")).split(" ")[0], weights_hash(evaluated.encoder)
-    told = opened_before(earlier_openings(store, split), weights)
-    failed = note_opening(store, split, evaluated.run.resolve().name, weights, "evaluate")
-    for sentence in (told, failed):
-        if sentence:
-            print(sentence)
-    return told
+    sections = retrieval_sections(evaluated, Asked(options.transductive, options.challenge))
+    other = None if options.beside is None else open_beside(evaluated, options.beside, options.data)
+    if other is not None:
+        sections.append(beside_section(evaluated, other))
+    return sections + picture_sections(evaluated, other)
 
 
 def picture_report(

@@ -12,6 +12,7 @@ from torch import Tensor
 from core.model.heads import Head
 from core.scoring.design import Units
 from core.scoring.families import holm
+from core.scoring.identification import places, top_k_share, twins
 from core.scoring.intervals import auc_interval, mean_interval, share_interval
 from core.scoring.permutations import null_of, permuted_aucs, permuted_by_units, permuted_picks
 from core.scoring.retrieval import similarities
@@ -104,41 +105,54 @@ def retrieval_entries(
     of: str = "",
     units: Units | None = None,
 ) -> tuple[list[dict], np.ndarray]:
-    """Return the n-way top-1/3/5 rows and the similarities (n, n_gallery) of predictions to a gallery.
+    """Return the n-way top-1/3/5 rows and the similarities (n, n_gallery) of predictions to a gallery; a tie is a
+    share of a hit, and so is the find of a target that stands in the gallery twice.
 
     predicted: (n, n_values). gallery: (n_gallery, n_values), the test targets. truth: (n,), each window's row of the
     gallery. ideal: the ideal observer's scores (n, n_gallery), whose top-k is the ceiling. of: stands before the rows'
     names, where several heads are scored. units: what is shuffled as a whole; by default single windows.
     """
-    scores = similarities(head.comparable(predicted), head.comparable(gallery)).numpy()
+    vectors = head.comparable(gallery)
+    scores = similarities(head.comparable(predicted), vectors).numpy()
     # The mean itself, uncentred: the one answer that a decoder without information settles on.
     constant = similarities(head.target_mean[None], gallery).numpy().repeat(len(truth), 0)
-    n_way, rows = gallery.shape[0], np.arange(len(truth))
+    group, n_way, rows = twins(vectors.numpy()), gallery.shape[0], np.arange(len(truth))
     if units is None:
         units = Units("trial", rows, np.zeros(len(rows), dtype=np.int64))
-    # every item's rank in every window, so that a shuffle only picks other entries
-    ranks = np.stack([truth_ranks(scores, np.full(len(rows), item)) for item in range(n_way)], axis=1)
-    nearness = 1 - ranks / n_way
+    # every item's place in every window, so that a shuffle only picks other entries
+    above, level = places(scores, group)
+    usual = places(constant, group)
+    best = None if ideal is None else places(ideal)
+    nearness = 1 - (above + (level - 1) / 2) / n_way
+    n_twins = n_way - len(np.unique(group))
+    note = f"{n_twins} of the gallery's {n_way} targets are another's twin, and a find is shared" if n_twins else ""
     entries = []
     for k in KS:
         if k >= n_way:
             continue
+        found = top_k_share(above, level, k)
         entries.append(
             score_entry(
                 f"{of}{n_way}-way top-{k}",
-                scores,
+                found,
                 truth,
-                lambda s, t, k=k: topk_accuracy(s, t, (k,))[k],
+                picked,
                 chance=k / n_way,
-                train_mean=topk_accuracy(constant, truth, (k,))[k],
-                hits=(ranks[rows, truth] < k).astype(float),
-                permuted=permuted_picks(ranks < k, truth, units, PERMUTATIONS),
-                tie=(float(nearness[rows, truth].mean()), permuted_picks(nearness, truth, units, PERMUTATIONS)),
-                ceiling=None if ideal is None else topk_accuracy(ideal, truth, (k,))[k],
+                train_mean=picked(top_k_share(*usual, k), truth),
+                hits=found[rows, truth],
+                permuted=permuted_picks(found, truth, units, PERMUTATIONS),
+                tie=(picked(nearness, truth), permuted_picks(nearness, truth, units, PERMUTATIONS)),
+                ceiling=None if best is None else picked(top_k_share(*best, k), truth),
+                note=note,
                 units=units,
             )
         )
     return entries, scores
+
+
+def picked(values: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean of each row's value (n, m) at its own item (n,)."""
+    return float(values[np.arange(len(truth)), truth].mean())
 
 
 def prompt_entries(head: Head, logits: Tensor, label: np.ndarray, train_label: np.ndarray, units: Units) -> list[dict]:

@@ -228,6 +228,9 @@ def _sections(sections: list[dict]) -> str:
             body += attribute_bars(section["attributes"])
         if section.get("confusion"):
             body += confusion_table(section["confusion"]["labels"], section["confusion"]["counts"])
+        if section.get("picture"):
+            what = escape(f"{section['title']}: {section.get('text') or ''}")
+            body += f'<img class="sheet" src="{escape(section["picture"])}" alt="{what}">'
         table = section.get("table")
         if isinstance(table, list):
             body += rows_table(table)

@@ -17,6 +17,7 @@ from core.leaks.check import verdict
 from .run_page import page, with_section
 
 LARGEST_SIDE = 256  # pixels; larger pictures are shrunk for the page
+LARGEST_SHEET = 1600
 
 
 def write_report(folder: str | Path, report: Mapping[str, Any], pictures: Mapping[str, Any] | None = None) -> None:
@@ -26,18 +27,24 @@ def write_report(folder: str | Path, report: Mapping[str, Any], pictures: Mappin
 
     report: `title` and, all optional, `simulated` (bool), `checks` (`Check` or dicts of its fields), `scores`
     (dicts with `name`, `value`, `interval`, `chance`, `baselines`, `p_value`, `ceiling`, `n`, `note`), `sections`
-    (dicts with `title` and any of `text`, `table`, `attributes`, `confusion`), `curve` (a dict an epoch) and
-    `provenance`. Numbers may be numpy's or torch's. pictures: stacks (n, 3, H, W) in [0, 1] or uint8 (n, H, W, 3)
-    under the names they are shown by (`seen`, `decoded`, `nearest`), beside `captions` and `<name> captions` (n
-    texts).
+    (dicts with `title` and any of `text`, `table`, `attributes`, `confusion`, and `picture`, uint8 (H, W, 3), for the
+    page alone), `curve` (a dict an epoch) and `provenance`. Numbers may be numpy's or torch's. pictures: stacks (n, 3,
+    H, W) in [0, 1] or uint8 (n, H, W, 3) under the names they are shown by (`seen`, `decoded`, `nearest`), beside
+    `captions` and `<name> captions` (n texts).
 
     Raises ValueError where the report has no title or stacks differ in number; nothing is written then.
     """
     told = verdict(report.get("checks") or [], report.get("scores") or [])
-    content = {"verdict": told, **plain(report)}
+    sections = [dict(section) for section in report.get("sections") or []]
+    drawn = [section.pop("picture", None) for section in sections]
+    content = {"verdict": told, **plain({**report, "sections": sections})}
     if not content.get("title"):
         raise ValueError("a report needs a 'title'; its keys are " + ", ".join(map(str, content)))
-    html = page(content, picture_rows(pictures or {}))
+    shown = [
+        section if picture is None else {**section, "picture": data_uri(picture, LARGEST_SHEET)}
+        for section, picture in zip(content["sections"], drawn, strict=True)
+    ]
+    html = page({**content, "sections": shown}, picture_rows(pictures or {}))
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     for name, written in (("report.json", text + "\n"), ("report.html", html)):
         with write_atomically(Path(folder) / name) as beside:
@@ -101,12 +108,12 @@ def picture_rows(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def data_uri(picture: np.ndarray) -> str:
-    """Return a picture, uint8 (H, W, 3), as a PNG in a data URI, shrunk to at most 256 pixels a side."""
+def data_uri(picture: np.ndarray, largest: int = LARGEST_SIDE) -> str:
+    """Return a picture, uint8 (H, W, 3), as a PNG in a data URI, shrunk to at most so many pixels a side."""
     from PIL import Image
 
     image = Image.fromarray(np.ascontiguousarray(picture))
-    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    image.thumbnail((largest, largest))
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
