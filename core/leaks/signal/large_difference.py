@@ -9,6 +9,7 @@ from ..permutation import permutation_p
 NAME = "implausibly large class difference"
 MAX_TRIALS, MIN_TRIALS, MIN_EACH, MAX_CLASSES, MAX_RUNS = 4000, 20, 8, 40, 60
 RATIO, LEAST_V = 1.3, 4e-6  # amplitude of one class over the others', and how many volts apart at least
+SURELY = 1.1  # at least so many times in all likelihood, however many classes, channels and runs are looked at
 
 
 def check_difference(given: LeakInput) -> Check:
@@ -49,7 +50,8 @@ def check_difference(given: LeakInput) -> Check:
         p_run, _ = permutation_p(lambda one: np.array([told(one, own).max() for own in runs]), label, unit, given.seed)
         p = min(p, p_run)
     # in one run alone it would not move the medians of all
-    found = [_largest(amplitude[own], label[own], len(classes)) for own in (whole, *runs)]
+    n_looked = len(classes) * amplitude.shape[1] * (1 + len(runs))
+    found = [_largest(amplitude[own], label[own], len(classes), n_looked) for own in (whole, *runs)]
     largest, c, channel, own_v, others_v = max(found)
     if p <= ALPHA and largest > RATIO:
         name = given.trials.labels[int(classes[c])]
@@ -64,8 +66,17 @@ def check_difference(given: LeakInput) -> Check:
     )
 
 
-def _largest(amplitude: np.ndarray, label: np.ndarray, n_classes: int) -> tuple[float, int, int, float, float]:
-    """Return how many times a class is larger or smaller than the others at most, which, where, and both medians."""
+def _largest(
+    amplitude: np.ndarray, label: np.ndarray, n_classes: int, n_looked: int
+) -> tuple[float, int, int, float, float]:
+    """Return how many times a class is larger or smaller than the others at most, which, where, and both medians.
+
+    Only classes that are so in all likelihood count: the ratio of medians less what chance gives it, at the level that
+    so many looks leave to each, lies above `SURELY`.
+    """
+    from scipy.stats import norm
+
+    z, size = float(norm.isf(ALPHA / 2 / n_looked)), np.log(np.maximum(amplitude, 1e-12))
     best = (1.0, 0, 0, 0.0, 0.0)
     for c in range(n_classes):
         own = label == c
@@ -73,7 +84,15 @@ def _largest(amplitude: np.ndarray, label: np.ndarray, n_classes: int) -> tuple[
             continue
         middle, others = np.median(amplitude[own], axis=0), np.median(amplitude[~own], axis=0)
         ratio = np.maximum(middle / np.maximum(others, 1e-12), others / np.maximum(middle, 1e-12))
-        ratio = np.where(np.abs(middle - others) >= LEAST_V, ratio, 1.0)
+        error = np.hypot(_error_of_median(size[own]), _error_of_median(size[~own]))
+        counts = (np.abs(middle - others) >= LEAST_V) & (np.log(ratio) - z * error > np.log(SURELY))
+        ratio = np.where(counts, ratio, 1.0)
         channel = int(ratio.argmax())
         best = max(best, (float(ratio[channel]), c, channel, float(middle[channel]), float(others[channel])))
     return best
+
+
+def _error_of_median(values: np.ndarray) -> np.ndarray:
+    """Return the standard error of the median of values (n, n_channels), as for a Gaussian."""
+    spread = np.maximum(1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0), values.std(axis=0) / 2)
+    return np.sqrt(np.pi / 2) * spread / np.sqrt(len(values))
