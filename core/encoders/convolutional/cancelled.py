@@ -1,10 +1,10 @@
 """Parameters that a batch norm behind them takes away again."""
 
 import torch
-from torch import nn
+from torch import Tensor
 
 
-def without_gradient(*parameters: nn.Parameter | None) -> None:
+def without_gradient(*parameters: Tensor | None) -> None:
     """Let biases in front of a batch norm have a gradient of zero.
 
     What they add the norm takes away, so their gradient would be rounding alone, which an optimiser that scales
