@@ -77,6 +77,8 @@ def test_the_card_is_a_space_that_every_command_takes(recovered, cache):
     card, about = read_card(options.out)
     assert (card.name, card.base, card.aligned, card.row_width) == ("phantom-clip-aligned", "phantom-clip", True, 64)
     assert about["aligned"] == found["aligned"]
+    assert card.source == IMAGE_ENCODERS["phantom-clip"].source
+    assert str(ROOT).encode() not in options.out.read_bytes()  # the file may go to another machine
     names = [scene.id for scene in SCENES[:5]]
     image = ImageOptions(cards=(options.out,))
     values, shape = load_targets("phantom-clip-aligned.image", "", names, cache=cache, image=image)
