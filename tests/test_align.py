@@ -23,7 +23,7 @@ from trainer.targets.image_encoders.families import IMAGE_ENCODERS
 
 SCENES = all_scenes()
 ROOT = Path(__file__).resolve().parent.parent
-FAST = {"epochs": 6, "n_triplets": 24_000}
+FAST = {"epochs": 4, "n_triplets": 16_000}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def recovered(cache, tmp_path_factory):
 
 def test_a_known_geometry_is_recovered_on_pictures_that_were_held_out(recovered):
     options, found = recovered
-    assert found["n_held_out"] > 400
+    assert found["n_held_out"] > 300
     assert found["gain_interval"][0] > 0.1
     assert found["ceiling"] > 0.78
     assert found["aligned"] > 0.9 * found["ceiling"]
@@ -65,7 +65,7 @@ def test_answers_that_go_with_nothing_stay_at_chance_and_no_card_is_written(cach
     out = tmp_path / "a.safetensors"
     options = AlignOptions("phantom-clip", out, geometry="perceptual", sharpness=0, cache=cache, seed=seed, **FAST)
     found = align(options)
-    assert found["aligned"] == pytest.approx(1 / 3, abs=0.045)
+    assert found["aligned"] == pytest.approx(1 / 3, abs=0.06)
     assert found["ceiling"] == pytest.approx(1 / 3)
     assert not found["found"]
     assert not out.exists()
@@ -77,6 +77,8 @@ def test_the_card_is_a_space_that_every_command_takes(recovered, cache):
     card, about = read_card(options.out)
     assert (card.name, card.base, card.aligned, card.row_width) == ("phantom-clip-aligned", "phantom-clip", True, 64)
     assert about["aligned"] == found["aligned"]
+    assert card.source == IMAGE_ENCODERS["phantom-clip"].source
+    assert str(ROOT).encode() not in options.out.read_bytes()  # the file may go to another machine
     names = [scene.id for scene in SCENES[:5]]
     image = ImageOptions(cards=(options.out,))
     values, shape = load_targets("phantom-clip-aligned.image", "", names, cache=cache, image=image)

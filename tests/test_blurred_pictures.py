@@ -146,6 +146,37 @@ def test_three_levels_are_less_usual_and_more_blur_where_training_chooses(tmp_pa
     assert levelled(values, shape, "clip-l.image", options.image)[2] == ()
 
 
+def test_training_takes_layers_cards_and_levels_of_blur_and_its_options_are_read_back(tmp_path):
+    from core.model.checkpoint import load_encoder
+    from trainer.config.options import TrainOptions
+    from trainer.config.options_file import read_options
+    from trainer.prepare import main as prepare
+    from trainer.train import parse_options, train
+
+    store = tmp_path / "store"
+    few = ["--train-scenes", "20", "--train-repeats", "2", "--val-scenes", "6", "--val-repeats", "2"]
+    with pytest.MonkeyPatch.context() as patch:
+        given = ["phantom", "--geometry", "perceptual", *few, "--test-scenes", "6", "--test-repeats", "1"]
+        patch.setattr("sys.argv", ["prepare.py", *given, "--out", str(store)])
+        prepare()
+    blur = ["--image-blur", "3", "3", "9", "--image-blur-size", "64", "--image-blur-kind", "foveated"]
+    given = ["--data", str(store), "--preset", "phantom", "--epochs", "1", "--head", "linear", "--loss", "infonce"]
+    given += [
+        "--space",
+        "phantom-clip@2-5.image",
+        *blur,
+        "--image-blur-use",
+        "uncertain",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    options = parse_options(given)
+    train(options)
+    encoder = load_encoder(tmp_path / "run" / "encoder.safetensors")
+    assert encoder.head("phantom-clip@2-5.image").config.shape == (2, 64)
+    assert read_options(TrainOptions, tmp_path / "run" / "options.json").targets.image == options.targets.image
+
+
 def test_a_corrupt_picture_is_one_sentence_and_nothing_is_kept(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -156,6 +156,8 @@ def test_a_given_model_stands_for_a_cards_own_and_for_a_space_without_a_card(cli
     assert own == IMAGE_ENCODERS["clip-h"] == image_encoder_named("clip-h")
     given = card_of_space("clip-h.image", "some/where")
     assert (given.source, given.revision, given.width) == ("some/where", "", 1024)
+    for name in ("phantom-clip", "dino-b16"):  # --clip names what Stable Diffusion takes, and no other encoder
+        assert card_of_space(f"{name}.image", "some/where") == IMAGE_ENCODERS[name]
     assert load_targets("mine.image", clip, ["0", "1"], cache=tmp_path, images=photos)[0].shape == (2, 12)
     with pytest.raises(ValueError, match=r"need --clip: .*known: .*clip-g, clip-h, clip-l"):
         card_of_space("mine.image")

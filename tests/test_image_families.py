@@ -172,7 +172,8 @@ def test_synclr_is_read_from_its_authors_checkpoint(photos, tmp_path):
 
 
 def test_dreamsim_without_what_it_learned_is_its_base_and_downloaded_code_needs_consent(monkeypatch, photos, tmp_path):
-    pytest.importorskip("dreamsim", exc_type=ImportError)
+    dreamsim = pytest.importorskip("dreamsim", exc_type=ImportError)
+    peft = pytest.importorskip("peft", exc_type=ImportError)
     from dreamsim.feature_extraction import load_open_clip_as_dino as loads
     from dreamsim.feature_extraction.vision_transformer import VisionTransformer
 
@@ -189,8 +190,24 @@ def test_dreamsim_without_what_it_learned_is_its_base_and_downloaded_code_needs_
     found = rows_of(card, photos, tmp_path / "a")
     assert found.shape == (2, 12)
     assert not torch.allclose(found[0], found[1])
+    settings = dreamsim.model.dreamsim_args["model_config"]["open_clip_vitb32"]
+    base = dreamsim.PerceptualModel(**settings, device="cpu", load_dir=str(tmp_path), baseline=True).eval()
+    pixels = pixels_of(card, photos)
+    pixels = torch.nn.functional.interpolate(pixels, (224, 224))
+    with torch.no_grad():
+        close(FAMILIES["dreamsim"].load(card, "cpu").encode(list(pixels)), base.embed(pixels))
+    taught = peft.get_peft_model(base, peft.LoraConfig(r=2, lora_alpha=1.0, target_modules=["qkv"]))
+    for name, parameter in taught.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    aligned = replace(card, name="dreamsim-open-clip-vitb32")
     with pytest.raises(FileNotFoundError, match="no open_clip_vitb32_single_lora of dreamsim-open-clip-vitb32 at"):
-        rows_of(replace(card, name="dreamsim-open-clip-vitb32"), photos, tmp_path / "b")
+        rows_of(aligned, photos, tmp_path / "b")
+    taught.save_pretrained(tmp_path / "open_clip_vitb32_single_lora")
+    with torch.no_grad():
+        wanted = taught.eval().base_model.model.embed(pixels)
+        close(FAMILIES["dreamsim"].load(aligned, "cpu").encode(list(pixels)), wanted)
+    assert not torch.allclose(wanted, FAMILIES["dreamsim"].load(card, "cpu").encode(list(pixels)), atol=1e-3)
     monkeypatch.delenv(CONSENT, raising=False)
     with pytest.raises(
         ValueError, match=rf"downloaded from github.com/facebookresearch/dinov2; read it, then set {CONSENT}=1"

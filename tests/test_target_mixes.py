@@ -23,7 +23,7 @@ def count(module):
 
 
 def test_the_layer_mix_has_the_published_sizes_and_starts_as_published():
-    mix = LayerMix((20, 24, 28, 32, 36), 3200, n_subjects=10, centre=28)
+    mix = LayerMix((20, 24, 28, 32, 36), 3200, n_subjects=10)
     assert count(mix.first) == 3_277_824
     assert [count(own) for own in mix.each] == [524_800] * 5
     assert count(mix.share) == 262_656

@@ -43,7 +43,7 @@ class AlignOptions:
     images: Path | None = None
     """Folder of the pictures, named as in the table; none draws the phantom's scenes."""
     geometry: str = ""
-    """Instead of --triplets: the phantom's person judges scenes by perceptual or encoder (simulated)."""
+    """Instead of --triplets: the phantom's person judges training scenes by perceptual or encoder (simulated)."""
     n_triplets: int = 60000
     """How many triplets the phantom's person judges."""
     sharpness: float = SHARPNESS

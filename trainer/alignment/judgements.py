@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from core.phantom.perception import geometry_vectors, judge_triplets, triplet_ceiling
-from core.phantom.scenes import all_scenes
+from core.phantom.scenes import split_scenes
 
 from .triplets import Triplets, agreement, read_triplets
 
@@ -50,7 +50,7 @@ def judgements_of(options: Judges) -> tuple[Triplets, Callable[[np.ndarray], flo
     """Return the judgements, and how well anybody could tell some of them: known for the phantom, else by agreement."""
     if options.triplets is not None:
         return read_triplets(options.triplets, options.names), agreement
-    scenes = all_scenes()
+    scenes = split_scenes()["train"]  # what is aligned knows no scene that is tested on
     vectors = geometry_vectors(options.geometry, scenes)
     judged = judge_triplets(vectors, options.n_triplets, options.seed, sharpness=options.sharpness)
     names = tuple(scene.id for scene in scenes)

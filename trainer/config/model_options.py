@@ -8,6 +8,7 @@ from .flags import check_at_least, check_choice, flag
 from .image_options import ImageOptions
 
 SPECTROGRAMS = ("none", "stft", "braincoder")
+MIXES = ("", "layers", "blur")
 HEADS = ("basis", "linear", "positions", "broadcast", "last-token")
 SALIENCY_TARGETS = ("picture", "saliency")
 PICTURE_SIZES = (64, 128)
@@ -50,6 +51,10 @@ class TargetOptions:
     """Principal components of the training targets that a basis head predicts."""
     projector: int = 0
     """Width of NICE's residual projector in front of the last layer; 0 for none."""
+    mix: str = ""
+    """What is trained on the pictures' side: layers (a mix of several --image-layer, as SAMGA's) or blur (of several
+    --image-blur, as Visual Blur Perception's); none by default.
+    """
     head_dropout: float = 0.0
     """Dropout in front of the head."""
     compare: Annotated[int, flag("compare-width")] = 0
@@ -82,6 +87,11 @@ class TargetOptions:
 
     def __post_init__(self) -> None:
         check_choice("--head", self.head, HEADS)
+        check_choice("--mix", self.mix, MIXES)
+        if self.mix and self.image.blur_use == "uncertain":
+            raise ValueError(
+                "--mix takes all levels of blur, --image-blur-use uncertain one for each picture; choose one"
+            )
         check_choice("--saliency-target", self.saliency_target, SALIENCY_TARGETS)
         check_at_least("--rank", self.rank, 1)
         check_at_least("--compare-width", self.compare, 0)

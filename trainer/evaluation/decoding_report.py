@@ -25,6 +25,7 @@ from ..config.data_options import DataOptions
 from ..config.options import TrainOptions
 from ..store.narrowed import as_read
 from ..store.store import TrialStore, open_store
+from ..targets.mixes.picture_side import load_sides
 from ..targets.target import Target, trial_targets
 from ..training.run_folder import load_options
 from ..training.splits import split_hash, split_trials, trials_at_use
@@ -38,7 +39,8 @@ MAX_JUDGED = 2000  # windows of a run
 class Evaluated:
     """A run with its test split loaded: what every part of the evaluation needs.
 
-    trials: as the encoder reads them. whole: as the store holds them, where it reads less.
+    trials: as the encoder reads them. whole: as the store holds them, where it reads less. given: the targets before
+    what the run trained on the pictures' side.
     """
 
     run: Path
@@ -51,6 +53,7 @@ class Evaluated:
     targets: dict[str, Target]
     outputs: dict[str, Tensor]
     whole: Trials
+    given: dict[str, Target]
 
     @property
     def provenance(self) -> dict:
@@ -86,11 +89,12 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
         )
     whole, trials = trials, as_read(trials, store.config, encoder.preprocessing)
     test = trials_at_use(trials, parts["test"], options.data)
-    targets = trial_targets(
+    given = trial_targets(
         trials.select_columns(np.sort(np.concatenate(list(parts.values())))), options.targets, store.folder / "targets"
     )
+    targets = load_sides(run, given, options.targets)
     outputs = decoded(encoder, trials, parts["test"], options.data)
-    return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs, whole)
+    return Evaluated(run, options, store, trials, parts, test, encoder, targets, outputs, whole, given)
 
 
 def say_unknown_sessions(evaluated: Evaluated) -> None:

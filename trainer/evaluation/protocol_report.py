@@ -11,6 +11,7 @@ from core.scoring.permutations import SHARED_AT_MOST
 
 from ..protocols.registry import protocol_named
 from ..store.narrowed import as_read
+from ..targets.mixes.picture_side import load_sides
 from ..training.folds import fitted_folds
 from ..training.splits import trials_at_use
 from .decoding_report import Evaluated, decoded, decoding_report
@@ -30,12 +31,15 @@ def protocol_section(
     row, whole, options = protocol_named(protocol), evaluated.whole, evaluated.options
     found: list[dict] = []
     for fold, encoder in fitted_folds(
-        whole, evaluated.store.config, evaluated.targets, options, protocol, out, n_folds, keep_split=keep_split
+        whole, evaluated.store.config, evaluated.given, options, protocol, out, n_folds, keep_split=keep_split
     ):
         trials = as_read(whole, evaluated.store.config, encoder.preprocessing)
         test = trials_at_use(trials, fold.test, options.data)
         outputs = decoded(encoder, trials, fold.test, options.data)
-        part = replace(evaluated, trials=trials, parts=fold.parts, test=test, encoder=encoder, outputs=outputs)
+        targets = load_sides(out / fold.name, evaluated.given, options.targets)
+        part = replace(
+            evaluated, trials=trials, targets=targets, parts=fold.parts, test=test, encoder=encoder, outputs=outputs
+        )
         found += [_row(fold.name, entry) for entry in decoding_report(part)[0]]
     return {
         "title": FOLDS + protocol,

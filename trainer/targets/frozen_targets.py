@@ -40,14 +40,14 @@ def load_targets(
     """Return targets (n, n_values) float32 for captions (text spaces) or image ids (image, latent and saliency
     spaces), and their shape.
 
-    clip: folder, checkpoint or hub id of the model; of image spaces that have a card it stands in the place of the
-    card's own. cache: folder where they are kept, a row for each distinct caption or picture, whoever asked for it.
-    images: folder of pictures named by image id, or of folders of pictures; an id that stands for several gets the mean
-    of their targets. vae: autoencoder of latents, by default that of `clip`. size: pixels a side to which pictures are
-    stretched for latents (0 keeps them) and saliency targets. saliency: which, see `saliency_target`. device: by
-    default cuda or mps where there is one. config: of a checkpoint's family, a diffusers folder. image: what is asked
-    of image spaces' cards. Raises FileNotFoundError saying how to get the weights, ValueError where the model does not
-    fit the space, and OSError where the disk is full.
+    clip: folder, checkpoint or hub id of the model; of the image spaces of Stable Diffusion it stands in the place of
+    their cards' own. cache: folder where they are kept, a row for each distinct caption or picture, whoever asked for
+    it. images: folder of pictures named by image id, or of folders of pictures; an id that stands for several gets
+    the mean of their targets. vae: autoencoder of latents, by default that of `clip`. size: pixels a side to which
+    pictures are stretched for latents (0 keeps them) and saliency targets. saliency: which, see `saliency_target`.
+    device: by default cuda or mps where there is one. config: of a checkpoint's family, a diffusers folder. image:
+    what is asked of image spaces' cards. Raises FileNotFoundError saying how to get the weights, ValueError where the
+    model does not fit the space, and OSError where the disk is full.
     """
     kind = find_space(space).kind
     if kind not in ("text", "image", "latent", "picture"):

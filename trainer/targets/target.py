@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.model.heads import ONE_TOKEN
 from core.model.spaces import SPACES, find_space
@@ -21,7 +21,7 @@ from .image_encoders.chosen import check_taken
 class Target:
     """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
     `column`. levels: the same of pictures little, usually and much blurred, of which the usual ones are `values`; none
-    where all are blurred alike.
+    where all are blurred alike. side: what is trained on the pictures' side and makes vectors (n, side.out) of values.
     """
 
     values: Tensor
@@ -29,13 +29,29 @@ class Target:
     shape: tuple[int, ...]
     column: str
     levels: tuple[Tensor, ...] = ()
+    side: nn.Module | None = None
+
+    @property
+    def predicted_shape(self) -> tuple[int, ...]:
+        """Return the shape of what a head predicts."""
+        return self.shape if self.side is None else (int(self.side.out),)  # pyright: ignore[reportArgumentType]
+
+    @torch.no_grad()
+    def settled(self) -> "Target":
+        """Return the targets as their trained picture side makes them."""
+        if self.side is None:
+            return self
+        side = self.side.eval().cpu()
+        values = torch.cat([side(part.float()) for part in self.values.split(1024)])
+        return Target(values, self.names, self.predicted_shape, self.column)
 
     def of(self, trials: Trials) -> "Target":
         """Return the targets of these trials alone."""
         wanted = set(getattr(trials, self.column).tolist())
         rows = [row for row, name in enumerate(self.names) if name in wanted]
         levels = tuple(values[rows] for values in self.levels)
-        return Target(self.values[rows], tuple(self.names[row] for row in rows), self.shape, self.column, levels)
+        names = tuple(self.names[row] for row in rows)
+        return Target(self.values[rows], names, self.shape, self.column, levels, self.side)
 
     def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
         """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""

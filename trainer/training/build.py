@@ -168,15 +168,17 @@ def head_configs(
             )
             continue
         seen = np.unique(target.rows(trials.select_columns(train)))
-        rank = min(options.rank, len(seen) - 1) if options.head == "basis" else None
-        compare = options.compare if options.head in ("linear", "basis") else 0
+        # What a picture side makes is not known before it is trained, so that nothing can be told of its spread.
+        head = options.head if target.side is None else "linear"
+        rank = min(options.rank, len(seen) - 1) if head == "basis" else None
+        compare = options.compare if head in ("linear", "basis") and target.side is None else 0
         # The one-vector kinds are for text; what else the encoder speaks is then predicted value by value.
-        kind = "linear" if options.head in ONE_TOKEN and find_space(space).kind != "text" else options.head
+        kind = "linear" if head in ONE_TOKEN and find_space(space).kind != "text" else head
         heads.append(
             HeadConfig(
                 space,
                 kind,
-                shape=target.shape,
+                shape=target.predicted_shape,
                 rank=rank,
                 projector=options.projector or None,
                 dropout=options.head_dropout,
@@ -234,6 +236,8 @@ def build_for(
     if start.pretrained is not None:
         load_backbone_into(encoder, start.pretrained)
     for space, target in targets.items():
+        if target.side is not None:
+            continue
         head = encoder.head(space)
         values = target.values[np.unique(target.rows(trials.select_columns(train)))]
         head.set_target(values)

@@ -20,10 +20,11 @@ from ..calibration.left_out import LeftOutTrials, evidence_of
 from ..config.flags import with_flags
 from ..config.options import TrainOptions
 from ..store.narrowed import as_read, narrowed
+from ..targets.mixes.picture_side import save_sides, settled, sides_of, with_sides
 from ..targets.target import Target
 from .build import build_for
 from .run_folder import tell
-from .splits import trials_at_use, trials_in_training, without_artefacts, without_test
+from .splits import subjects_of, trials_at_use, trials_in_training, without_artefacts, without_test
 
 N_FOLDS = 5
 
@@ -49,19 +50,20 @@ def fit_encoder(
     parts, rejected = without_artefacts(trials, parts, options.data)
     if rejected:
         tell(rejected)
+    targets = with_sides(targets, options.targets, len(subjects_of(trials, parts["train"])), options.training.seed)
     encoder = build_for(trials, parts["train"], stored, options, targets)
     if calibrated:
-        trials = as_read(trials, stored, encoder.preprocessing)
-    encoder.evidence = evidence_of(trials, parts["train"], encoder)
+        encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if options.stages.contrastive.epochs:
         from .contrastive import check_contrastive
 
         check_contrastive(encoder)
     closed_form = encoder_named(encoder.architecture).fit is not None
-    if closed_form and any(head.config.compare for head in encoder.heads):
+    if closed_form and (sides_of(targets) or any(head.config.compare for head in encoder.heads)):
         raise ValueError(
-            f"--compare-width is learned by gradient descent, and {encoder.architecture!r} is fitted in closed form"
+            f"--compare-width and --mix are learned by gradient descent, and {encoder.architecture!r} is fitted in "
+            "closed form"
         )
     if closed_form and any(needs_network(head) for head in encoder.heads):
         train = _training(trials, parts["train"], options)
@@ -84,7 +86,10 @@ def fit_encoder(
 
             train_contrastive(encoder, trials, parts, options, out)
         train_loop(encoder, trials, parts, targets, options, out, after_epoch)
-        keep_galleries(encoder, trials, parts["train"], targets)
+        save_sides(out, targets)
+        mixed = sides_of(targets)
+        targets = settled(targets)
+        keep_galleries(encoder, trials, parts["train"], targets, set(mixed))
         if options.stages.gan.epochs:
             from .gan import train_gan
 
@@ -96,10 +101,12 @@ def fit_encoder(
     return encoder.eval()
 
 
-def keep_galleries(encoder: EegEncoder, trials: Trials, train: np.ndarray, targets: dict[str, Target]) -> None:
-    """Store the training targets anew where the training has changed how they are compared."""
+def keep_galleries(
+    encoder: EegEncoder, trials: Trials, train: np.ndarray, targets: dict[str, Target], mixed: set[str]
+) -> None:
+    """Store the training targets anew where the training has changed them (`mixed` spaces) or how they are compared."""
     for head in encoder.heads:
-        if head.config.compare and head.config.concepts:
+        if (head.config.compare or head.config.space in mixed) and head.config.concepts:
             target = targets[head.config.space]
             head.keep_gallery(target.values[np.unique(target.rows(trials.select_columns(train)))])
 
@@ -117,7 +124,7 @@ def recalibrate(
 
     Raises ValueError for an encoder that gradient descent fitted where no validation split is left.
     """
-    trials = as_read(trials, stored, encoder.preprocessing)
+    trials, stored = as_read(trials, stored, encoder.preprocessing), encoder.preprocessing
     encoder.evidence = evidence_of(trials, parts["train"], encoder)
     trials = by_sessions(trials, encoder.normaliser)
     if len(parts["val"]):

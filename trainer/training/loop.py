@@ -1,7 +1,7 @@
 """The training loop: gradient descent on accelerate, selection on validation only, resumable to the bit."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from ..losses.objective import Objective, objective_of
 from ..processes.as_one import as_one
 from ..processes.in_parts import in_parts
 from ..processes.together import new_accelerator, prepared, said_by_first
+from ..targets.mixes.layer_mix import LayerMix
+from ..targets.mixes.picture_side import sides_of
 from ..targets.target import Target
 from .batches import Drawn, batch_targets
 from .run_folder import tell
@@ -26,17 +28,20 @@ from .splits import subject_numbers, subjects_of, trials_at_use
 from .stage_state import Progress, copied, load_state, rate_at, save_state, write_history
 
 STATE = "state.pt"
+SIDES = "sides."  # before the names of the pictures' side among the best weights
 
 
 class Training(nn.Module):
-    """Encoder and objective in one module, so that every trained parameter is in one place for optimiser, processes
-    and resume.
+    """Encoder, objective and what is trained on the pictures' side (by space) in one module, so that every trained
+    parameter is in one place for optimiser, processes and resume.
     """
 
-    def __init__(self, encoder: EegEncoder, objective: Objective) -> None:
+    def __init__(self, encoder: EegEncoder, objective: Objective, sides: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
+        self.spaces = tuple(sides or {})
+        self.sides = nn.ModuleList((sides or {}).values())
 
     def forward(
         self,
@@ -51,6 +56,8 @@ class Training(nn.Module):
         subject: (batch,), who it is, as the encoder takes it. shares: as `LossInput` has them.
         """
         outputs = self.encoder(eeg, subject)
+        for space, side in zip(self.spaces, self.sides, strict=True):
+            targets = {**targets, space: side(targets[space], subject)}
         return self.objective.together(
             {
                 space: self.objective(
@@ -106,7 +113,7 @@ def train_loop(
     objective, said = objective_of(settings, encoder.spaces, {s: len(t.names) for s, t in targets.items() if t.levels})
     if objective.compares_people and not any(subjects_of(trials, parts["train"])):
         raise ValueError("--loss cross-person needs to know who each trial is of: a store with a column `subject`")
-    training = Training(encoder, objective)
+    training = Training(encoder, objective, sides_of(targets))
     if said:
         tell(said)
     optimiser = torch.optim.AdamW(parameter_groups(training, options), lr=settings.lr, betas=settings.betas)
@@ -115,6 +122,8 @@ def train_loop(
         progress = load_state(out / STATE, kept)
     model, optimiser = prepared(accelerator, training, optimiser)
     kept["optimiser"] = optimiser
+    if accelerator.num_processes > 1 and any(isinstance(side, LayerMix) for side in training.sides):
+        raise ValueError("--mix layers draws each row's people bias by itself and trains in one process only")
     drawn = Drawn.of(encoder, objective, trials, parts["train"], targets, options, accelerator)
     per_epoch = drawn.batches.count()
     steps_an_epoch = math.ceil(per_epoch / settings.accumulate)
@@ -135,6 +144,10 @@ def train_loop(
             objective.begin_epoch(epoch)
             if settings.second_stage and epoch == settings.second_stage:
                 optimiser.state.clear()  # a fresh one, as it was when the training began
+            if settings.second_stage and epoch >= settings.second_stage:
+                for side in training.sides:
+                    if isinstance(side, LayerMix):
+                        side.freeze_share()
             if frozen:
                 training.encoder.backbone.eval()  # frozen means its batch-norm statistics too
             total = 0.0
@@ -170,7 +183,8 @@ def train_loop(
             progress.history.append(row)
             if row.get("val_loss", -math.inf) < progress.best or not len(validation) or settings.keep == "last":
                 progress.best, progress.best_epoch = row.get("val_loss", math.inf), epoch
-                progress.best_weights = copied(encoder)
+                beside = {SIDES + name: tensor for name, tensor in copied(training.sides).items()}
+                progress.best_weights = {**copied(encoder), **beside}
             accelerator.log({name: value for name, value in row.items() if name != "epoch"}, step=epoch)
             shown = {name: f"{row[name]:.4f}" for name in ("train_loss", "val_loss") if name in row}
             bar.set_postfix(shown, refresh=False)
@@ -182,7 +196,9 @@ def train_loop(
     for tracker in accelerator.trackers:
         tracker.finish()
     if progress.best_weights:
-        encoder.load_state_dict(progress.best_weights)
+        beside = {name for name in progress.best_weights if name.startswith(SIDES)}
+        encoder.load_state_dict({n: t for n, t in progress.best_weights.items() if n not in beside})
+        training.sides.load_state_dict({n.removeprefix(SIDES): progress.best_weights[n] for n in beside})
     encoder.eval()
     return progress
 

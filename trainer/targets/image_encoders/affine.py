@@ -13,12 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from core.files import write_atomically
+from core.files import PACK, write_atomically
 
 from ...config.options_file import from_json
 from .card import ImageEncoder
 
 CARD_KEY = "sd_eeg_image_encoder"
+IN_PACK = "pack:"
 NAMES = ("weights", "bias", "mean", "std")
 
 
@@ -84,11 +85,19 @@ def write_card(path: Path, card: ImageEncoder, affine: Affine, about: Mapping[st
     """Write a transformed image encoder as one file: its card, the map behind it, and how that was made (JSON-able)."""
     if path.suffix != ".safetensors":
         raise ValueError(f"a card file ends in .safetensors, not {path.name}")
-    told = {**asdict(card), "transform": ""}
+    told = {**card_as_told(card), "transform": ""}
     metadata = {CARD_KEY: json.dumps({"card": told, "about": dict(about)}, allow_nan=False)}
     tensors = {name: np.array(getattr(affine, name), order="C") for name in NAMES}
     with write_atomically(path) as beside:
         save_file(tensors, beside, metadata=metadata)
+
+
+def card_as_told(card: ImageEncoder) -> dict[str, Any]:
+    """Return a card as files hold it: what comes with the pack is named within it, wherever the pack lies."""
+    place = Path(card.source)
+    inside = place.is_absolute() and place.is_relative_to(PACK)
+    source = IN_PACK + place.relative_to(PACK).as_posix() if inside else card.source
+    return {**asdict(card), "source": source}
 
 
 def read_card(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
@@ -103,6 +112,8 @@ def read_card(path: Path) -> tuple[ImageEncoder, dict[str, Any]]:
             told = json.loads((file.metadata() or {})[CARD_KEY])
         kind = "adapter" if "lora" in told else "transform"
         card = replace(from_json(ImageEncoder, told["card"], "card"), **{kind: str(path)})
+        if card.source.startswith(IN_PACK):
+            card = replace(card, source=str(PACK / card.source.removeprefix(IN_PACK)))
         about: dict[str, Any] = dict(told["about"])
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise ValueError(f"{path} is no card of an image encoder ({' '.join(str(error).split())[:120]})") from error

@@ -1,6 +1,7 @@
 """DreamSim (Fu et al., NeurIPS 2023) through its own package: encoders taught human similarity, and their bases."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -51,7 +52,8 @@ def load_dreamsim(card: ImageEncoder, device: str) -> Model:
         )
     if kind in CODE:
         check_consent(card, CODE[kind])
-    with redirect_stdout(StringIO()):  # it says which folder it uses
+    with redirect_stdout(StringIO()), warnings.catch_warnings():  # it says which folder it uses
+        warnings.simplefilter("ignore")  # and puts its changes on twice, the second time with the trained ones
         if aligned:
             model: Any = package.dreamsim(
                 device=device, cache_dir=str(folder), normalize_embeds=False, dreamsim_type=kind

@@ -1,6 +1,6 @@
 """The families of image encoders, one row each, and from them every encoder's card by name."""
 
-from core.model.spaces import IMAGE_SUFFIX
+from core.model.spaces import IMAGE_SUFFIX, SPACES
 from core.registry import by_name
 
 from .card import ImageEncoder, ImageFamily
@@ -25,13 +25,13 @@ def image_encoder_named(name: str) -> ImageEncoder:
 def card_of_space(space: str, clip: str = "") -> ImageEncoder:
     """Return the card behind an image space.
 
-    clip: folder or hub id where CLIP's models lie in the place of their cards' own; for a space that has no card it is
-    a CLIP of any width. Raises ValueError where there is neither.
+    clip: folder or hub id where the CLIPs of Stable Diffusion's spaces lie in the place of their cards' own; for a
+    space that has no card it is a CLIP of any width. Raises ValueError where there is neither.
     """
     name = space.removesuffix(IMAGE_SUFFIX)
     if name in IMAGE_ENCODERS:
         card = IMAGE_ENCODERS[name]
-        return card.at(clip) if clip and FAMILIES[card.family].named_by_clip else card
+        return card.at(clip) if clip and space in SPACES and FAMILIES[card.family].named_by_clip else card
     if not clip:
         raise ValueError(
             f"targets in {space!r} need --clip: a folder or hub id of the model, "

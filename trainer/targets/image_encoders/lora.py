@@ -8,7 +8,6 @@ a gallery is encoded anew with it.
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from core.files import write_atomically
 
-from .affine import CARD_KEY
+from .affine import CARD_KEY, card_as_told
 from .card import ImageEncoder
 from .loading import optional_package
 
@@ -63,7 +62,7 @@ def write_lora(path: Path, name: str, tuned: VisualLora, about: Mapping[str, Any
     """Write what was tuned as a card file that every command takes, under another name than the card's own."""
     if name == tuned.card.name:
         raise ValueError(f"a tuned encoder needs a name of its own, not {name!r}")
-    card = {**asdict(tuned.card), "name": name, "base": tuned.card.name, "adapter": ""}
+    card = {**card_as_told(tuned.card), "name": name, "base": tuned.card.name, "adapter": ""}
     told = json.dumps({"card": card, "about": dict(about), "lora": tuned.settings}, allow_nan=False)
     with write_atomically(path) as beside:
         save_file(tuned.changes(), beside, metadata={CARD_KEY: told})

@@ -12,7 +12,7 @@ class LayerMix(nn.Module):
     """SAMGA's picture side (arXiv 2604.17782): layers projected each, weighed by a softmax, a last map shared.
 
     layers: the blocks that rows hold, in their order. width: of one. centre: the block that weighs most at the start;
-    by default the one before the last. hidden, out: widths behind the projection that all layers share, and behind each
+    by default the middle one. hidden, out: widths behind the projection that all layers share, and behind each
     layer's own. n_subjects: how many people have a bias on the weights. with_bias: share of the training rows in which
     it counts; nobody's counts in evaluation. dropout: share of the layers that are left out in training, never all.
     """
@@ -34,7 +34,7 @@ class LayerMix(nn.Module):
             raise ValueError(f"a mix of layers needs at least two, not {tuple(layers)}; name them with --image-layer")
         self.layers, self.width, self.out = tuple(layers), width, out
         self.with_bias, self.dropout = with_bias, dropout
-        middle = sorted(layers)[-2] if centre is None else centre
+        middle = sorted(layers)[len(layers) // 2] if centre is None else centre
         self.logits = nn.Parameter(-(torch.tensor(self.layers, dtype=torch.float32) - middle).abs() / SPREAD)
         self.bias = nn.Parameter(torch.zeros(max(1, n_subjects), len(layers)))
         self.first = nn.Linear(width, hidden)

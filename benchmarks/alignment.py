@@ -1,0 +1,203 @@
+"""Retrieval of 200 unseen scenes from the phantom's EEG: published recipes beside each other and the ideal observer.
+
+    python benchmarks/alignment.py [--quick] [--seeds 3] [--epochs 40]
+
+Simulated, never brain data. Each seed is a person of the perceptual geometry and a training. All recipes are brought
+to the phantom's size alike (batch, learning rate, epochs; one fixed epoch) and keep their pictures' side, network, loss
+and similarity. `best` is the recipe with the highest top-1 among the 64 validation scenes, meaned over the seeds; the
+test is opened after that. The last line is one JSON object. The phantom's world holds 864 scenes, so that 600 train,
+not the thousand and more of THINGS.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.one_line import say_what_is_missing
+
+say_what_is_missing()
+
+import numpy as np
+import torch
+
+from core.model.checkpoint import EegEncoder
+from core.scoring.identification import places, top_k_share
+from core.scoring.intervals import mean_interval, share_interval
+from core.scoring.retrieval import similarities
+from core.scoring.scores import chance_interval
+from core.scoring.transductive import recovered
+from trainer.align import AlignOptions, align
+from trainer.config.flags import with_flags
+from trainer.config.options import TrainOptions, train_options
+from trainer.config.presets import preset_named
+from trainer.datasets.phantom import PhantomOptions
+from trainer.evaluation.decoding_report import decoded
+from trainer.evaluation.phantom_truth import ideal_scores
+from trainer.prepare import prepare
+from trainer.store.store import open_store
+from trainer.targets.mixes.picture_side import load_sides
+from trainer.targets.target import Target, trial_targets
+from trainer.training.fit import fit_encoder
+from trainer.training.splits import split_trials, trials_at_use
+
+CARD = "phantom-clip"
+SMALL = {"batch": 64, "lr": 1e-3, "val_share": 0.0, "keep": "last", "patience": 0, "channels": "all"}
+SHORT = ("kernel=13", "pool=17", "stride=4", "n_filters=32", "dropout=0.3")
+
+
+def recipes(epochs: int, images: Path, aligned: Path) -> dict[str, TrainOptions]:
+    """Return each recipe at the phantom's size."""
+    half = epochs // 3
+    small = {**SMALL, "epochs": epochs, "images": images}
+    nice = with_flags(preset_named("alignvis-nice"), **small, space=(f"{CARD}.image",), set=SHORT, projector=128)
+    return {
+        "alignvis_nice": nice,
+        "alignvis_nice_aligned": with_flags(nice, space=("aligned.image",), image_card=(aligned,)),
+        "samga": with_flags(
+            preset_named("samga"), **small, space=(f"{CARD}@2-3-4-5-6.image",), compare_width=128, set=("width=256",),
+            mmd_epochs=half, second_stage=half, second_lr=5e-4,
+        ),
+        "ubp": with_flags(
+            preset_named("ubp"), **small, space=(f"{CARD}.image",), image_blur=(13, 13, 15), image_blur_size=64,
+            set=("width=256",),
+        ),
+        "blur_mix": with_flags(
+            preset_named("blur-mix-rn50"), **small, space=(f"{CARD}.image",), image_blur=(1, 3, 5, 9, 13, 17),
+            image_blur_size=64, set=("width=256", "hidden=64"),
+        ),
+        # Ours: NICE's front on random means of repetitions, to principal components of a middle block.
+        "ours_block": train_options(
+            **small, encoder="nice", set=SHORT, space=(f"{CARD}@4.image",), head="basis", rank=24, average="random",
+            test_average="all", loss="infonce=0.5,spread-mse=0.5", whitening="mvnn", schedule="cosine",
+        ),
+        "ours_soft": train_options(
+            **small, encoder="nice", set=SHORT, space=(f"{CARD}.image",), head="basis", rank=24, average="random",
+            test_average="all", loss="soft-clip=0.5,spread-mse=0.5", whitening="mvnn", schedule="cosine",
+        ),
+    }  # fmt: skip
+
+
+def found(encoder: EegEncoder, trials, rows: np.ndarray, target: Target, options: TrainOptions):
+    """Return queries, gallery, each query's own item, and the averaged trials, where they are compared."""
+    test = trials_at_use(trials, rows, options.data)
+    head = encoder.head(options.targets.space[0])
+    outputs = decoded(encoder, trials, rows, options.data)[options.targets.space[0]]
+    distinct, truth = np.unique(target.rows(test), return_inverse=True)
+    gallery = head.comparable(target.values[torch.from_numpy(distinct)])
+    return head.comparable(outputs), gallery, truth.reshape(-1), test, [target.names[i] for i in distinct]
+
+
+def hits(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return top_k_share(*places(scores), 1)[np.arange(len(truth)), truth]
+
+
+def trained(options: TrainOptions, store, out: Path):
+    """Train one recipe on one person and return its encoder, trials, parts and settled target."""
+    trials = store.trials()
+    parts = split_trials(trials, options)
+    space = options.targets.space[0]
+    targets = trial_targets(trials.select_columns(np.arange(len(trials))), options.targets, store.folder / "targets")
+    learnt = {**parts, "val": parts["val"][:0]}  # the epoch is fixed; validation scenes choose the recipe only
+    encoder = fit_encoder(trials, learnt, store.config, targets, options, out, calibrated=False)
+    return encoder, trials, parts, load_sides(out, targets, options.targets)[space]
+
+
+def main() -> None:
+    """Train, choose by validation, open the test, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--recipes", nargs="*", default=None)
+    arguments = parser.parse_args()
+    epochs, seeds = (4, 1) if arguments.quick else (arguments.epochs, arguments.seeds)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        print(json.dumps(measured(Path(place), epochs, seeds, arguments.recipes)))
+
+
+def measured(folder: Path, epochs: int, seeds: int, chosen: list[str] | None) -> dict:
+    """Return the figures of every recipe over the seeds."""
+    from PIL import Image
+
+    from core.phantom.scenes import all_scenes, draw
+
+    images, aligned = folder / "pictures", folder / "aligned.safetensors"
+    images.mkdir()
+    for scene in all_scenes():
+        Image.fromarray(draw(scene)).save(images / f"{scene.id}.png")
+    align(AlignOptions(CARD, aligned, geometry="perceptual", name="aligned", cache=folder / "cache", n_triplets=20000))
+    rows = {name: one for name, one in recipes(epochs, images, aligned).items() if not chosen or name in chosen}
+    val: dict[str, list[float]] = {name: [] for name in rows}
+    kept: dict[str, list[tuple]] = {name: [] for name in rows}
+    ideal: list[float] = []
+    null: dict[str, float] = {}
+    for seed in range(seeds):
+        for snr in (None, 0.0) if seed == 0 else (None,):
+            shown = {} if snr is None else {"snr": snr}
+            shape = PhantomOptions(subject=seed, seed=seed, geometry="perceptual", train_repeats=2, val_repeats=4,
+                                   test_repeats=4, **shown)  # fmt: skip
+            store = open_store(prepare("phantom", None, folder / f"{seed}-{snr}", shape, progress=False).folder)
+            for name, options in rows.items():
+                if snr is not None and name not in ("alignvis_nice", "samga"):
+                    continue
+                options = with_flags(options, seed=seed, data=store.folder)
+                out = folder / f"run-{seed}-{snr}-{name}"
+                out.mkdir()
+                made = trained(options, store, out)
+                encoder, trials, parts, target = made
+                if snr is not None:
+                    query, gallery, truth, *_ = found(encoder, trials, parts["test"], target, options)
+                    null[name] = float(hits(similarities(query, gallery).detach().numpy(), truth).mean())
+                    continue
+                query, gallery, truth, *_ = found(encoder, trials, parts["val"], target, options)
+                val[name].append(float(hits(similarities(query, gallery).detach().numpy(), truth).mean()))
+                kept[name].append((made, options))
+                print(f"seed {seed} {name}: validation top-1 of 64 {val[name][-1]:.3f}", flush=True)
+    candidates = [name for name in rows if name != "alignvis_nice_aligned"]
+    best = max(candidates, key=lambda name: np.mean(val[name]))
+    scored: dict[str, np.ndarray] = {}
+    apart: dict[str, float] = {}
+    for name in rows:
+        own, moved = [], []
+        for (encoder, trials, parts, target), options in kept[name]:
+            query, gallery, truth, test, names = found(encoder, trials, parts["test"], target, options)
+            own.append(hits(similarities(query, gallery).detach().numpy(), truth))
+            moved.append(hits(recovered(query.detach().numpy(), gallery.detach().numpy()), truth).mean())
+            if name == candidates[0]:
+                store = open_store(options.data.store)
+                scores = ideal_scores(test, names, store.config, store.info["provenance"])
+                ideal.append(float(hits(scores, truth).mean()))
+        scored[name], apart[name] = np.array(own), float(np.mean(moved))
+    return figures(scored, val, ideal, null, apart, best) | {"epochs": epochs, "seeds": seeds, "simulated": True}
+
+
+def figures(scored, val, ideal, null, apart, best: str) -> dict:
+    """Return the figures as one object: test top-1 of 200, as shares of the ideal observer, and differences."""
+    ceiling = float(np.mean(ideal))
+    pictures = np.tile(np.arange(200), len(ideal))
+    told: dict = {"k_averaged": 4, "gallery": 200, "chance": 0.005, "ideal_observer": ceiling, "best": best}
+    for name, own in scored.items():
+        low, high = share_interval(own.ravel(), pictures)
+        told[name] = {"top1": float(own.mean()), "interval": [low, high], "share_of_ideal": float(own.mean()) / ceiling,
+                      "validation_top1": float(np.mean(val[name])), "transductive_top1": apart[name]}  # fmt: skip
+    told["snr_0"] = {
+        name: {"top1": value, "chance_95": list(chance_interval(200, 200))} for name, value in null.items()
+    }
+    for key, one, other in (
+        ("best_minus_nice", best, "alignvis_nice"),
+        ("aligned_minus_unaligned", "alignvis_nice_aligned", "alignvis_nice"),
+    ):
+        if one in scored and other in scored:
+            difference = (scored[one] - scored[other]).ravel()
+            told[key] = float(difference.mean())
+            told[f"{key}_interval"] = list(mean_interval(difference, pictures))
+    return told
+
+
+if __name__ == "__main__":
+    main()
