@@ -152,7 +152,7 @@ PRESETS: dict[str, TrainOptions] = {
         betas=(0.9, 0.95),
     ),
 }
-PRESETS |= THINGS_PRESETS
+PRESETS.update(THINGS_PRESETS)
 # Transfer to another person: what Braincoder's fine-tuning meant to do, with learning rates that are really used.
 PRESETS["braincoder-finetune"] = with_flags(
     PRESETS["braincoder"], set=("dropout=0.5",), lr=1e-3, backbone_lr=1e-4, weight_decay=0.1, batch=14, epochs=200
