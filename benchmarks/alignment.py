@@ -32,7 +32,7 @@ from core.scoring.scores import chance_interval
 from core.scoring.transductive import recovered
 from trainer.align import AlignOptions, align
 from trainer.config.flags import with_flags
-from trainer.config.options import TrainOptions, train_options
+from trainer.config.options import TrainOptions
 from trainer.config.presets import preset_named
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluation.decoding_report import decoded
@@ -45,7 +45,7 @@ from trainer.training.fit import fit_encoder
 from trainer.training.splits import split_trials, trials_at_use
 
 CARD = "phantom-clip"
-SMALL = {"batch": 64, "lr": 1e-3, "val_share": 0.0, "keep": "last", "patience": 0, "channels": "all"}
+SMALL: dict[str, object] = {"batch": 64, "lr": 1e-3, "val_share": 0.0, "keep": "last", "patience": 0, "channels": "all"}
 SHORT = ("kernel=13", "pool=17", "stride=4", "n_filters=32", "dropout=0.3")
 
 
@@ -69,14 +69,14 @@ def recipes(epochs: int, images: Path, aligned: Path) -> dict[str, TrainOptions]
             preset_named("blur-mix-rn50"), **small, space=(f"{CARD}.image",), image_blur=(1, 3, 5, 9, 13, 17),
             image_blur_size=64, set=("width=256", "hidden=64"),
         ),
-        # Ours: NICE's front on random means of repetitions, to principal components of a middle block.
-        "ours_block": train_options(
-            **small, encoder="nice", set=SHORT, space=(f"{CARD}@4.image",), head="basis", rank=24, average="random",
-            test_average="all", loss="infonce=0.5,spread-mse=0.5", whitening="mvnn", schedule="cosine",
+        # Ours, as the preset `best`: with the aligned encoder, and with the plain one.
+        "ours": with_flags(
+            preset_named("best"), **{**small, "epochs": 5 * epochs // 2}, space=("aligned.image",),
+            image_card=(aligned,), set=SHORT, projector=128, compare_width=32,
         ),
-        "ours_soft": train_options(
-            **small, encoder="nice", set=SHORT, space=(f"{CARD}.image",), head="basis", rank=24, average="random",
-            test_average="all", loss="soft-clip=0.5,spread-mse=0.5", whitening="mvnn", schedule="cosine",
+        "ours_unaligned": with_flags(
+            preset_named("best"), **{**small, "epochs": 3 * epochs // 2}, space=(f"{CARD}.image",), set=SHORT,
+            projector=128, compare_width=32,
         ),
     }  # fmt: skip
 
