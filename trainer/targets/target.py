@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Target:
     @property
     def predicted_shape(self) -> tuple[int, ...]:
         """Return the shape of what a head predicts."""
-        return self.shape if self.side is None else (int(self.side.out),)  # pyright: ignore[reportArgumentType]
+        return self.shape if self.side is None else (int(cast("int", self.side.out)),)
 
     @torch.no_grad()
     def settled(self) -> "Target":

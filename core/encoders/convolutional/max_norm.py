@@ -15,7 +15,7 @@ class MaxNormConv2d(nn.Conv2d):
     """
 
     def __init__(self, *sizes: int | tuple[int, int], max_norm: float, groups: int = 1, bias: bool = True) -> None:
-        super().__init__(*sizes, groups=groups, bias=bias)  # pyright: ignore[reportArgumentType]
+        super().__init__(*sizes, groups=groups, bias=bias)  # pyright: ignore[reportArgumentType]  # how many sizes there are
         self.max_norm = max_norm
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ def _largest(
         middle, others = np.median(amplitude[own], axis=0), np.median(amplitude[~own], axis=0)
         ratio = np.maximum(middle / np.maximum(others, 1e-12), others / np.maximum(middle, 1e-12))
         error = np.hypot(_error_of_median(size[own]), _error_of_median(size[~own]))
-        counts = (np.abs(middle - others) >= LEAST_V) & (np.log(ratio) - z * error > np.log(SURELY))
+        counts = (np.abs(middle - others) >= LEAST_V) & (np.log(np.maximum(ratio, 1.0)) - z * error > np.log(SURELY))
         ratio = np.where(counts, ratio, 1.0)
         channel = int(ratio.argmax())
         best = max(best, (float(ratio[channel]), c, channel, float(middle[channel]), float(others[channel])))

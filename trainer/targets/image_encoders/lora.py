@@ -31,7 +31,9 @@ class VisualLora(nn.Module):
     rank, alpha: of the changes; they start at none. dropout: in front of them.
     """
 
-    def __init__(self, card: ImageEncoder, model: nn.Module, rank: int = 32, alpha: float = 32.0, dropout: float = 0.0):
+    def __init__(
+        self, card: ImageEncoder, model: nn.Module, rank: int = 32, alpha: float = 32.0, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         peft = optional_package("peft", "peft", card)
         if rank < 1:
