@@ -30,6 +30,7 @@ from trainer.evaluation.decoding_report import (
 )
 from trainer.evaluation.opened import note_test_opening
 from trainer.evaluation.protocol_report import FOLDS, protocol_section, protocol_table
+from trainer.evaluation.retrieval.report import Asked, retrieval_report
 from trainer.protocols.registry import protocol_named
 
 GIVEN = "given-split"
@@ -104,7 +105,8 @@ def evaluate(options: EvaluateOptions) -> dict:
     opened = note_test_opening(evaluated)
     say_unknown_sessions(evaluated)
     scores, sections, found = decoding_report(evaluated)
-    sections += retrieval_report(evaluated, options)
+    asked = Asked(options.transductive, options.challenge)
+    sections += retrieval_report(evaluated, asked, options.beside, options.data)
     model = options.model or (str(PHANTOM) if evaluated.is_phantom and PHANTOM.is_dir() else "")
     pictures = {}
     drawable = text_space(evaluated.encoder) is not None or init_of(evaluated.encoder, options.init) != NONE
@@ -133,19 +135,6 @@ def evaluate(options: EvaluateOptions) -> dict:
     }
     write_report(options.run, report, pictures)
     return report
-
-
-def retrieval_report(evaluated: Evaluated, options: EvaluateOptions) -> list[dict]:
-    """Return the sections on retrieval, another run's figures beside this one's, and their pictures."""
-    from trainer.evaluation.retrieval.beside import beside_section, open_beside
-    from trainer.evaluation.retrieval.sections import Asked, retrieval_sections
-    from trainer.evaluation.retrieval.sheets import picture_sections
-
-    sections = retrieval_sections(evaluated, Asked(options.transductive, options.challenge))
-    other = None if options.beside is None else open_beside(evaluated, options.beside, options.data)
-    if other is not None:
-        sections.append(beside_section(evaluated, other))
-    return sections + picture_sections(evaluated, other)
 
 
 def picture_report(
