@@ -165,7 +165,7 @@ def judge(real: RealSet, preset: str) -> dict:
         name: np.array([roc_auc(score, label) for score, label in zip(of, truth, strict=True)])
         for name, of in told.items()
     }
-    low, high = corrected_resampled_interval(each["ours"], share)
+    low, high = np.clip(corrected_resampled_interval(each["ours"], share), 0.0, 1.0).tolist()  # few folds reach beyond
     found |= {
         "folds": [name for name, _, _ in folds],
         "auc": {name: round(float(of.mean()), 4) for name, of in each.items()},
