@@ -155,3 +155,10 @@ def test_faces_and_houses_of_a_real_recording_are_told_apart(shared_data):
     found = fit_personal_encoder(recording, {"1": "a house", "2": "a face"}, l_freq=2.0)
     assert found.figures["roc_auc"] > 0.58
     assert found.figures["p_value"] < 0.02
+
+
+def test_labels_in_a_few_long_blocks_are_fitted_and_called_so() -> None:
+    recording = noise_recording(seconds=130.0)
+    events = tuple(Event(1.0 + i, 0.0, "ab"[(i // 24) % 2]) for i in range(120))
+    found = fit_personal_encoder(replace(recording, events=events), architecture="tangent")
+    assert "LABELS WERE SHOWN IN BLOCKS" in found.report

@@ -197,9 +197,9 @@ def _refit(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int
     return score
 
 
-def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int) -> float:
+def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_folds: int) -> float | None:
     """Return how alike encoders answer that are fitted to halves of a fold's training, the mean of three folds at most
-    (`agreement_of`).
+    (`agreement_of`); None where a half is too small for one.
     """
     trials = store.trials()
     folds = list(protocol_named(protocol).folds(trials, fold_options(options, n_folds)))
@@ -209,10 +209,11 @@ def halves_agree(store: TrialStore, options: TrainOptions, protocol: str, n_fold
         answers = []
         for one in (half, ~half):
             rows = fold.train[one]
-            if len(np.unique(trials.label[rows])) < 2:
-                return 0.0
             parts = {**fold.parts, "train": rows}
-            encoder = fit_encoder(trials, parts, store.config, {}, options, calibrated=False)
+            try:
+                encoder = fit_encoder(trials, parts, store.config, {}, options, calibrated=False)
+            except ValueError:  # it lacks a label, or a fold inside it does
+                return None
             outputs = predict(encoder, by_sessions(trials, encoder.normaliser).unread(fold.test).eeg)["prompts"]
             answers.append((outputs[:, 1].double() - outputs[:, 0].double()).numpy())
         found.append(agreement_of(answers[0], answers[1], trials.label[fold.test]))

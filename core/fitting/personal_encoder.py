@@ -116,14 +116,15 @@ def fit_personal_encoder(
 
         return out_of_fold(outputs, torch.from_numpy(fold[scored]))["prompts"].numpy(), given[scored]
 
-    def halves_agree() -> float:
+    def halves_agree() -> float | None:
         found, unit = [], units_in_time(label, len(labels), fold).unit
         for number in np.unique(fold[scored])[::2]:
             rows, kept = scored[fold[scored] == number], kept_without(int(number))
             half = halves_of(label[kept], unit[kept])
-            if any(len(np.unique(label[kept[one]])) < len(labels) for one in (half, ~half)):
-                return 0.0
-            pair = [_fit(recipe, data.eeg[kept[one]], label[kept[one]], fold[kept[one]]) for one in (half, ~half)]
+            try:
+                pair = [_fit(recipe, data.eeg[kept[one]], label[kept[one]], fold[kept[one]]) for one in (half, ~half)]
+            except ValueError:  # a half lacks a label, or a fold inside it does
+                return None
             answers = [predict(one, data.eeg[rows])["prompts"].numpy() for one in pair]
             found += [agreement_of(a, b, label[rows]) for a, b in zip(answers[0].T, answers[1].T, strict=True)]
         return mean_agreement(found, len(scored))
