@@ -157,8 +157,16 @@ def test_faces_and_houses_of_a_real_recording_are_told_apart(shared_data):
     assert found.figures["p_value"] < 0.02
 
 
-def test_labels_in_a_few_long_blocks_are_fitted_and_called_so() -> None:
+@pytest.mark.parametrize("rows", [20, 24])
+def test_labels_in_a_few_long_blocks_are_fitted_and_called_so(rows: int) -> None:
     recording = noise_recording(seconds=130.0)
-    events = tuple(Event(1.0 + i, 0.0, "ab"[(i // 24) % 2]) for i in range(120))
+    events = tuple(Event(1.0 + i, 0.0, "ab"[(i // rows) % 2]) for i in range(120))
     found = fit_personal_encoder(replace(recording, events=events), architecture="tangent")
     assert "LABELS WERE SHOWN IN BLOCKS" in found.report
+
+
+def test_a_label_that_stands_at_one_end_only_is_refused_in_words() -> None:
+    recording = noise_recording(seconds=130.0)
+    events = tuple(Event(1.0 + i, 0.0, "ab"[i >= 100]) for i in range(120))
+    with pytest.raises(ValueError, match="all events 'b' lie in one fifth of the recording"):
+        fit_personal_encoder(replace(recording, events=events), architecture="tangent")

@@ -64,7 +64,7 @@ def fit_closed_form(
     # Fitted in the targets' own units, so that the strength is chosen for the components that carry their variance.
     alphas = {space: (strengths[space],) if space in strengths else ALPHAS for space in wanted}
     open_spaces = [space for space, of in alphas.items() if len(of) > 1]
-    if row.fit_reads_labels and groups is not None and open_spaces:
+    if row.fit_reads_labels and groups is not None and open_spaces and _always_all(label, groups):
         # Features that know their labels: each group's strength is judged on features fitted without it.
 
         def features_without(out: Tensor) -> Tensor:
@@ -132,6 +132,12 @@ def fit_backbone(encoder: EegEncoder, eeg: Tensor, label: Tensor, groups: Tensor
 
 
 @torch.no_grad()
+def _always_all(label: Tensor, groups: Tensor) -> bool:
+    """Return whether every label (n,) still occurs without any one group (n,)."""
+    n_labels = len(label.unique())
+    return all(len(label[groups != group].unique()) == n_labels for group in groups.unique())
+
+
 def out_of_fold(outputs_without: Callable[[Tensor], dict[str, Tensor]], groups: Tensor) -> dict[str, Tensor]:
     """Return each head's raw outputs (n, ·) for rows that the fitted encoder never saw.
 

@@ -66,7 +66,7 @@ def fit_personal_encoder(
     the captions, which needs `encode_prompts`. The score is that of five contiguous stretches of the recording, each
     decoded by an encoder that saw the others only; the p-value shuffles labels inside stretches (`scores_of`).
 
-    Raises ValueError where labels or events are too few, a label of `captions` does not occur, or the text encoder is
+    Raises ValueError where labels or events are too few or a label's events all lie in one fifth, a label of `captions` does not occur, or the text encoder is
     of a family that has no head for text states.
     """
     if architecture not in PERSONAL_ARCHITECTURES:
@@ -86,6 +86,13 @@ def fit_personal_encoder(
         min_per_label=1 if text_states else MIN_PER_LABEL,
     )
     labels, label, fold = data.labels, data.label, data.fold()
+    row = encoder_named(architecture)
+    for number in np.unique(fold) if row.fit_reads_labels or "classes" in row.needs else ():
+        if gone := sorted(set(label.tolist()) - set(label[fold != number].tolist())):
+            raise ValueError(
+                f"all events {labels[gone[0]]!r} lie in one fifth of the recording, which is left out once to score the "
+                "encoder; show the labels in turn, or record longer"
+            )
     words = tuple(captions.get(one, one) for one in labels)
     report(1, steps)
     targets = {} if not text_states else text_targets(words, encode_prompts, report, steps)
@@ -147,7 +154,7 @@ def fit_personal_encoder(
     if main.config.kind != "prompts":
         logits = similarities(main.comparable(logits), main.comparable(targets[main.config.space]))
     # text states are too wide to be fitted to shuffled labels again and again: there the widest null is taken
-    usual = usual_spread(encoder_named(architecture).fit_reads_labels)
+    usual = usual_spread(row.fit_reads_labels)
     figures = scores_of(
         logits.numpy(),
         truth,
