@@ -66,7 +66,8 @@ def fit_personal_encoder(
     the captions, which needs `encode_prompts`. The score is that of five contiguous stretches of the recording, each
     decoded by an encoder that saw the others only; the p-value shuffles labels inside stretches (`scores_of`).
 
-    Raises ValueError where labels or events are too few or a label's events all lie in one fifth, a label of `captions` does not occur, or the text encoder is
+    Raises ValueError where labels or events are too few or a label's events all lie in one fifth, a label of `captions`
+    does not occur, or the text encoder is
     of a family that has no head for text states.
     """
     if architecture not in PERSONAL_ARCHITECTURES:
@@ -90,7 +91,7 @@ def fit_personal_encoder(
     for number in np.unique(fold) if row.fit_reads_labels or "classes" in row.needs else ():
         if gone := sorted(set(label.tolist()) - set(label[fold != number].tolist())):
             raise ValueError(
-                f"all events {labels[gone[0]]!r} lie in one fifth of the recording, which is left out once to score the "
+                f"all events {labels[gone[0]]!r} lie in one fifth of the recording, which is left out to score the "
                 "encoder; show the labels in turn, or record longer"
             )
     words = tuple(captions.get(one, one) for one in labels)
