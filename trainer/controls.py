@@ -73,13 +73,17 @@ class ControlOptions:
 
 @dataclass(frozen=True)
 class Material:
-    """A store's trials with their features (n, d) and who trains and tests."""
+    """A store's trials with their features (n, d) and who trains and tests.
+
+    prescribed: the test before trials of classes that were not trained on are left out.
+    """
 
     store: TrialStore
     trials: Trials
     features: np.ndarray
     train: np.ndarray
     test: np.ndarray
+    prescribed: np.ndarray
     images: Path | None = None
 
 
@@ -107,7 +111,7 @@ def load_material(options: ControlOptions) -> Material:
             "none of the test classes was trained on, so a classifier cannot be tested; controls need classes that are "
             "in both splits (for the phantom: prepare.py phantom --classes 40)"
         )
-    return Material(store, trials, features_of_trials(trials), train, test[known], chosen.targets.images)
+    return Material(store, trials, features_of_trials(trials), train, test[known], test, chosen.targets.images)
 
 
 def _hold_out(trials: Trials, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -301,9 +305,8 @@ def controls(options: ControlOptions) -> list[dict]:
     """Make the controls, add them to a run's report and return the rows."""
     protocols = [protocol_named(name) for name in options.protocol]
     material = load_material(options)
-    print_checks(
-        store_checks(material.store, material.trials, {"train": material.train, "test": material.test}, material.images)
-    )
+    split = {"train": material.train, "test": material.prescribed}
+    print_checks(store_checks(material.store, material.trials, split, material.images))
     all_of_them = not (options.bands or options.leave_one_subject_out or options.protocol or options.block_permuted)
     if options.leave_one_subject_out or all_of_them:
         protocols.insert(0, protocol_named("leave-one-subject-out"))
