@@ -16,7 +16,7 @@ from .context import BuildContext, OnePerson, Settings
 from .filter_bank_views import KINDS, VIEWS, Amplitude, Response, Rhythm
 from .logistic import fit_logistic
 
-N_FOLDS = 5
+MOST_GROUPS = 4  # left out when views are weighed: each is a fit, and a fold of many runs must not cost more than of few
 SHRINKAGE = 0.7  # of the views' covariance, towards views that know nothing of one another
 ARTEFACT = 5.0  # times the median peak to peak: windows beyond it are not fitted to
 
@@ -123,14 +123,16 @@ ONE_PERSON = OnePerson(lambda context: {}, scaling="none", baseline=False)
 def fit_filter_bank(eeg: Tensor, labels: Tensor, config: FilterBankConfig, groups: Tensor | None = None) -> FilterBank:
     """Return a FilterBank fitted to training eeg (n, n_channels, n_times) with its labels (n,).
 
-    groups: (n,), runs that are left out one at a time when the views are weighed; without, five stretches in the order
-    given. Windows over five times the median peak to peak are not fitted to. `held_out` holds the tokens (n, n_classes)
+    groups: (n,), runs that are left out one at a time when the views are weighed, neighbours together where there are
+    more than four; without, stretches in the order given. Windows over five times the median peak to peak are not fitted to. `held_out` holds the tokens (n, n_classes)
     of each window from a bank that was fitted without its group. Raises ValueError for fewer than two labels, more
     labels than `n_classes`, shapes that disagree, or values that are not finite.
     """
     eeg = torch.as_tensor(eeg)
     number = _numbered(torch.as_tensor(labels), config, eeg)
-    groups = torch.arange(len(eeg)) * N_FOLDS // max(len(eeg), 1) if groups is None else torch.as_tensor(groups)
+    groups = torch.arange(len(eeg)) if groups is None else torch.unique(torch.as_tensor(groups), return_inverse=True)[1]
+    n_groups = int(groups.max()) + 1
+    groups = groups * min(n_groups, MOST_GROUPS) // n_groups
     peaks = eeg.amax(2).sub(eeg.amin(2)).amax(1)
     clean = peaks <= ARTEFACT * peaks.median()
     if len(torch.unique(number[clean])) < len(torch.unique(number)):
