@@ -60,6 +60,9 @@ def test_probabilities_lie_between_what_was_fitted_for_other_repeats():
     assert found[0] < found[1] < found[2]
     assert found[3] == found[2]
     assert found[4] == 0.5
+    assert fitted.unmeasured([1, 16]) == ""
+    assert "means of more than 16 moments count as guessing" in fitted.unmeasured([1, 17])
+    assert "measured on means of up to 4 moments only, and here are means of up to 17" in fitted.unmeasured([17, 2])
 
 
 def test_more_alternatives_are_harder_and_far_more_than_fitted_are_unknown():

@@ -159,7 +159,7 @@ def generate_pictures(options: GenerateOptions) -> list[Path]:
         decoded = empty_prompt(pipeline, len(pixel_level.picture))
     else:
         decoded = decoded_as(options.space or (text_space(encoder) if begin != NONE else None))
-        print("\n".join([decoded.report, *confidence_lines(decoded)]))
+        print("\n".join([*confidence_lines(decoded), decoded.report]))
     if options.text and decoded.context is not None:
         context, pooled = encode([options.text])
         sure = (decoded.confidence, decoded.chance) if options.fallback else None

@@ -24,8 +24,9 @@ class Conditioning:
     (batch, channels, height, width). weights: (batch, n_prompts), one column for each of `prompts`. right: (batch,),
     the calibrated probability that each answer is right if anything is decodable; None where the encoder was never
     calibrated. decodable: whether anything is. confidence: (batch,) in [0, 1], what both come to; 0 where nothing is
-    decodable, None where `right` is. chance: what guessing would get. negative: the train mean in the same tensors,
-    batch 1. report: readable lines.
+    decodable, None where `right` is. chance: what guessing would get. unmeasured: why some windows count as guessing
+    whatever they say, empty where none does. negative: the train mean in the same tensors, batch 1. report: readable
+    lines.
     """
 
     space: str
@@ -39,6 +40,7 @@ class Conditioning:
     decodable: Decodable | None = None
     confidence: Tensor | None = None
     chance: float | None = None
+    unmeasured: str = ""
     negative: "Conditioning | None" = None
     report: str = ""
 
@@ -83,6 +85,7 @@ def condition(
         "decodable": decodable,
         "confidence": confidence,
         "chance": chance,
+        "unmeasured": "" if fitted is None or averaged is None else fitted.unmeasured(averaged),
         "space": head.config.space,
     }
     if head.config.kind == "prompts":

@@ -91,7 +91,7 @@ def answer(
     if text is not None and family is not None:
         check_conditioning(text, FAMILIES[family])
     first = decoded[main]
-    report = [*selection_lines(selection, encoder), f"head: {main}", first.report, *confidence_lines(first)]
+    report = [*selection_lines(selection, encoder), *confidence_lines(first), f"head: {main}", first.report]
     return Answer(
         text=text,
         vision=decoded.get(vision_space or ""),
@@ -184,7 +184,8 @@ def confidence_lines(decoded: Conditioning) -> list[str]:
         return [*judged, "confidence: unknown, this encoder was never calibrated"]
     chance = "" if decoded.chance is None else f" (guessing: {decoded.chance:.2f})"
     right = f"right with probability {decoded.right.mean().item():.2f} if anything is decodable"
-    return [*judged, f"confidence: {decoded.confidence.mean().item():.2f}{chance}; {right}"]
+    sure = f"confidence: {decoded.confidence.mean().item():.2f}{chance}; {right}"
+    return [*judged, sure, *([decoded.unmeasured] if decoded.unmeasured else [])]
 
 
 def selection_lines(selection: Selection, encoder: EegEncoder) -> list[str]:

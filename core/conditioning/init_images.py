@@ -213,8 +213,8 @@ def _report(
     return "\n".join(
         [
             *selection_lines(selection, encoder),
+            *confidence_lines(decoded),
             f"head: {decoded.space}, {own[0]} x {own[1]} pixels{resized}",
             *(f"{line}; {departs:.3f} from the train mean" for line, departs in said),
-            *confidence_lines(decoded),
         ]
     )

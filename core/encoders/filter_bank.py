@@ -16,7 +16,9 @@ from .context import BuildContext, OnePerson, Settings
 from .filter_bank_views import KINDS, VIEWS, Amplitude, Response, Rhythm
 from .logistic import fit_logistic
 
-MOST_GROUPS = 4  # left out when views are weighed: each is a fit, and a fold of many runs must not cost more than of few
+MOST_GROUPS = (
+    4  # left out when views are weighed: each is a fit, and a fold of many runs must not cost more than of few
+)
 SHRINKAGE = 0.7  # of the views' covariance, towards views that know nothing of one another
 ARTEFACT = 5.0  # times the median peak to peak: windows beyond it are not fitted to
 

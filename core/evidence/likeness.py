@@ -70,7 +70,7 @@ def unlike(
     kind = max(parts, key=lambda one: parts[one])
     said = "this recording is unlike the ones the encoder was made from"
     if kind == "response":
-        return f"{said}: the response to what was shown is weaker than in training; treat as no decoding"
+        return f"{said}: the response to what was shown is weaker than in training"
     deviation = np.where(layout.of(kind), np.abs(deviations(evidence, seen, n_windows)), -1.0)
     place = int(deviation.argmax())
     names = " and ".join(config.ch_names[i] for i in layout.channel[place])
@@ -80,9 +80,9 @@ def unlike(
         what = (
             f"{names} has {times:.2g} times the amplitude" if by > 0 else f"{names} has 1/{times:.2g} of the amplitude"
         )
-        return f"{said}: {what} it was trained on; treat as no decoding"
+        return f"{said}: {what} it was trained on"
     if kind == "spectrum":
         low, high = layout.band[place] or (0.0, 0.0)
         more = "more" if by > 0 else "less"
-        return f"{said}: {names} has {more} of its power at {low:.3g} to {high:.3g} Hz; treat as no decoding"
-    return f"{said}: {names} go together {'more' if by > 0 else 'less'} than in training; treat as no decoding"
+        return f"{said}: {names} has {more} of its power at {low:.3g} to {high:.3g} Hz"
+    return f"{said}: {names} go together {'more' if by > 0 else 'less'} than in training"

@@ -49,9 +49,21 @@ class Confidence:
     def _for_repeats(self, score: Tensor, averaged: int, chance: float) -> Tensor:
         fits = (self, *self.others)
         most = max(fit.averaged for fit in fits)
-        if chance < min(fit.chance for fit in fits) / MORE_WAYS or averaged > MORE_REPEATS * most:
+        if chance < min(fit.chance for fit in fits) / MORE_WAYS or averaged > MORE_REPEATS * most:  # `unmeasured`
             return torch.full_like(score, chance)
         return torch.sigmoid(_between(fits, score, math.log2(max(averaged, 1)), -math.log2(chance)))
+
+    def unmeasured(self, averaged: Sequence[int]) -> str:
+        """Return in words that some windows are means of more repeats than is known; empty where none is."""
+        measured = max(fit.averaged for fit in (self, *self.others))
+        most = MORE_REPEATS * measured
+        if max(averaged, default=1) <= most:
+            return ""
+        of = "single windows" if measured == 1 else f"means of up to {measured} moments"
+        return (
+            f"means of more than {most} moments count as guessing, for how often it is right was measured on {of} "
+            f"only, and here are means of up to {max(averaged)}: choose fewer moments to average"
+        )
 
     def fitted_for(self) -> str:
         """Return in words what it was fitted for."""

@@ -275,7 +275,8 @@ def _judge(
     fit = float(np.clip((FURTHEST - likeness) / (FURTHEST - 1), 0.0, 1.0))
     reasons: list[tuple[float, str]] = []
     if fit < 1:
-        reasons.append((fit, unlike(evidence, layout, config, typical, n_windows, parts)))
+        counts = "what it says here counts in part only" if fit > 0 else "treat as no decoding"
+        reasons.append((fit, f"{unlike(evidence, layout, config, typical, n_windows, parts)}; {counts}"))
     test = _answers_tested(encoder, asked, label, chosen)
     response = _response_gates(locked) if evidence.locked else []
     share, p_value, told = _told_by(response, locked.p_value, test, evidence.locked)

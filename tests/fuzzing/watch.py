@@ -63,6 +63,7 @@ class Watch:
         for folder in (self.temporary, self.nowhere):
             folder.mkdir(parents=True)
         os.environ.update(TMPDIR=str(self.temporary), HOME=str(self.nowhere), XDG_CONFIG_HOME=str(self.nowhere))
+        os.environ["MPLCONFIGDIR"] = str(root / "matplotlib")  # its list of fonts, which older MNEs make it write
         tempfile.tempdir = None  # Python remembers where temporary files were before
         os.chdir(self.nowhere)
         self.seen: list[str] | None = None

@@ -65,7 +65,7 @@ def decode(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[t
     """Decode the windows that the values of NAMES choose; yields for [table, report]."""
 
     def work(job: Job) -> tuple[Any, ...]:
-        from ...core.conditioning.for_host import answer, selection_lines
+        from ...core.conditioning.for_host import answer, repeats_of, selection_lines
         from ...core.conditioning.nearest_concepts import read_windows
         from ...core.model.decodable import decodable
         from ..generation.decoded import load_decoded
@@ -76,6 +76,9 @@ def decode(sources: Sources, previous: str, values: Sequence[Any]) -> Iterator[t
         report = answer(decoded.encoder, decoded.selection).report
         lines = selection_lines(decoded.selection, decoded.encoder)
         lines.append(decodable(decoded.encoder, decoded.selection).line())
+        fitted = decoded.encoder.confidence.get(decoded.encoder.spaces[0])
+        if fitted is not None and (why := fitted.unmeasured(repeats_of(decoded.selection))):
+            lines.append(why)
         return note("\n".join(lines)), readings_table(readings, decoded.encoder.spaces[0]), report
 
     yield from follow("Filtering and decoding", work, 2, previous)
