@@ -126,9 +126,10 @@ def fit_filter_bank(eeg: Tensor, labels: Tensor, config: FilterBankConfig, group
     """Return a FilterBank fitted to training eeg (n, n_channels, n_times) with its labels (n,).
 
     groups: (n,), runs that are left out one at a time when the views are weighed, neighbours together where there are
-    more than four; without, stretches in the order given. Windows over five times the median peak to peak are not fitted to. `held_out` holds the tokens (n, n_classes)
-    of each window from a bank that was fitted without its group. Raises ValueError for fewer than two labels, more
-    labels than `n_classes`, shapes that disagree, or values that are not finite.
+    more than four; without, stretches in the order given. Windows over five times the median peak to peak are not
+    fitted to. `held_out` holds the tokens (n, n_classes) of each window from a bank that was fitted without its group.
+    Raises ValueError for fewer than two labels, more labels than `n_classes`, shapes that disagree, or values that are
+    not finite.
     """
     eeg = torch.as_tensor(eeg)
     number = _numbered(torch.as_tensor(labels), config, eeg)
