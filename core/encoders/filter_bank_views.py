@@ -69,8 +69,8 @@ def band_passed(eeg: Tensor, low: float | None, high: float | None, sfreq: float
 
 @lru_cache(maxsize=64)
 def _filter_matrix(n: int, low: float | None, high: float | None, sfreq: float) -> Tensor:
-    """Return what `_filtered` does to n samples as a matrix (n, n): for short windows a product with it is faster than two
-    transforms, whose length is often a prime.
+    """Return what `_filtered` does to n samples as a matrix (n, n): for short windows a product with it is faster than
+    two transforms, whose length is often a prime.
     """
     with torch.inference_mode(False):
         return _filtered(torch.eye(n, dtype=torch.float64), low, high, sfreq)
