@@ -89,6 +89,16 @@ def test_a_transform_draws_from_its_own_seed_alone(batch):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_smoothing_replaces_three_channels_of_ten_by_their_moving_averages():
+    eeg = torch.randn(40, 50, 7, generator=torch.Generator().manual_seed(0))
+    batch = transformed(Batch(eeg, {}, {}, {}), transforms_named(["smooth"]), [0])
+    means = np.array([[np.mean(row[max(0, i - 2) : i + 3]) for i in range(7)] for row in eeg.reshape(-1, 7).numpy()])
+    found, means = batch.eeg.reshape(-1, 7).numpy(), means.astype(np.float32)
+    smoothed = np.isclose(found, means, atol=1e-6).all(1)
+    np.testing.assert_array_equal(found[~smoothed], eeg.reshape(-1, 7).numpy()[~smoothed])
+    assert 0.25 < smoothed.mean() < 0.35
+
+
 def test_an_unknown_transform_lists_the_known_ones():
     with pytest.raises(ValueError, match=f"no batch transform 'cutmix'; known: {', '.join(BATCH_TRANSFORMS)}"):
         transforms_named(["mixup", "cutmix"])

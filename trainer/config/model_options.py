@@ -8,7 +8,7 @@ from .flags import check_at_least, check_choice, flag
 from .image_options import ImageOptions
 
 SPECTROGRAMS = ("none", "stft", "braincoder")
-MIXES = ("", "layers", "blur")
+MIXES = ("", "layers", "blur", "lora")
 HEADS = ("basis", "linear", "positions", "broadcast", "last-token")
 SALIENCY_TARGETS = ("picture", "saliency")
 PICTURE_SIZES = (64, 128)
@@ -52,9 +52,12 @@ class TargetOptions:
     projector: int = 0
     """Width of NICE's residual projector in front of the last layer; 0 for none."""
     mix: str = ""
-    """What is trained on the pictures' side: layers (a mix of several --image-layer, as SAMGA's) or blur (of several
-    --image-blur, as Visual Blur Perception's); none by default.
+    """What is trained on the pictures' side: layers (a mix of several --image-layer, as SAMGA's), blur (of several
+    --image-blur, as Visual Blur Perception's) or lora (a CLIP model tuned a little by low-rank changes, through peft);
+    none by default.
     """
+    lora_rank: int = 32
+    """Rank of what --mix lora changes in each matrix."""
     head_dropout: float = 0.0
     """Dropout in front of the head."""
     compare: Annotated[int, flag("compare-width")] = 0
@@ -94,6 +97,7 @@ class TargetOptions:
             )
         check_choice("--saliency-target", self.saliency_target, SALIENCY_TARGETS)
         check_at_least("--rank", self.rank, 1)
+        check_at_least("--lora-rank", self.lora_rank, 1)
         check_at_least("--compare-width", self.compare, 0)
         if self.picture_size not in PICTURE_SIZES:
             raise ValueError(f"--picture-size is 64 or 128, not {self.picture_size}")

@@ -65,7 +65,7 @@ THINGS_PRESETS: dict[str, TrainOptions] = {
         epochs=50,
         keep="last",
     ),
-    # SAMGA (arXiv 2604.17782) within a person, at its fixed epoch; without its smoothing of EEG, drawn once at load.
+    # SAMGA (arXiv 2604.17782) within a person, at its fixed epoch; channels are smoothed anew in every batch.
     "samga": with_flags(
         THINGS,
         encoder="eegproject",
@@ -74,6 +74,7 @@ THINGS_PRESETS: dict[str, TrainOptions] = {
         compare_width=512,
         loss="mmd-infonce",
         mmd_epochs=20,
+        batch_transforms=("smooth",),
         similarity="brain-length:2.727:fixed",
         lr=1e-4,
         second_stage=20,
@@ -109,6 +110,22 @@ THINGS_PRESETS: dict[str, TrainOptions] = {
         weight_decay=0.01,
         batch=1024,
         epochs=50,
+        keep="last",
+    ),
+    # A small CLIP tuned with the brain's side (as an audited reproduction of 2026 trains it; it gives no temperature).
+    "clip-b32-lora": with_flags(
+        THINGS,
+        encoder="eegproject",
+        space=("clip-b32-laion2b.image",),
+        mix="lora",
+        lora_rank=32,
+        similarity="cosine:14.3:learned",
+        schedule="cosine",
+        lr=5e-4,
+        side_lr=5e-5,
+        weight_decay=0.05,
+        batch=512,
+        epochs=25,
         keep="last",
     ),
     # Ours, chosen by validation scenes of the phantom (benchmarks/alignment.py); not measured on THINGS.

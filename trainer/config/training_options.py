@@ -33,8 +33,8 @@ class TrainingOptions:
     named.
     """
     batch_transforms: tuple[str, ...] = ()
-    """What is done to training batches, in this order: mixup (rows mixed with one another, targets too) or mixco (half
-    of the rows' eeg mixed, contrastive losses share the labels).
+    """What is done to training batches, in this order: mixup (rows mixed with one another, targets too), mixco (half
+    of the rows' eeg mixed, contrastive losses share the labels) or smooth (some channels' moving averages).
     """
     batch_by: str = "trial"
     """How batches are drawn: trial (in any order) or picture (all people's trials of a picture in one batch)."""
@@ -55,6 +55,8 @@ class TrainingOptions:
     """From this epoch on the optimiser is a fresh one, at --second-lr; 0 for one stage."""
     second_lr: float = 0.0
     """Learning rate of the second stage."""
+    side_lr: float = 0.0
+    """Learning rate of what --mix trains on the pictures' side; 0 takes --lr."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.01
@@ -79,6 +81,8 @@ class TrainingOptions:
         check_at_least("--epochs", self.epochs, 1)
         check_at_least("--batch", self.batch, 1)
         check_at_least("--accumulate", self.accumulate, 1)
+        if self.side_lr < 0:
+            raise ValueError(f"--side-lr is a learning rate, or 0 for --lr, not {self.side_lr:g}")
         check_at_least("--mmd-epochs", self.mmd_epochs, 1)
         check_at_least("--plateau-patience", self.plateau_patience, 0)
         if not 0 < self.plateau_factor < 1:

@@ -5,7 +5,7 @@ seed, the epoch and the batch's number alone, so that a resumed run repeats it; 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ BatchTransform = Callable[[Batch, np.random.Generator], Batch]
 TRANSFORM_SEED = 37  # beside those of the batches' order and of the splits
 MIXUP_ALPHA = 0.2  # of the Beta distribution; the paper's ImageNet runs use 0.1 to 0.4
 MIXCO_ALPHA, MIXED = 0.15, 0.5  # MindEye's Beta distribution, and the share of the rows that are mixed
+SMOOTHED, SMOOTH_OVER = 0.3, 5  # SAMGA's share of the channels, and samples
 MIXING = ("mixup", "mixco")
 
 
@@ -80,7 +81,17 @@ def mixco(batch: Batch, rng: np.random.Generator) -> Batch:
     return Batch(eeg, batch.targets, batch.index, batch.n_classes, mix)
 
 
-BATCH_TRANSFORMS: dict[str, BatchTransform] = registry(("mixup", mixup), ("mixco", mixco))
+def smooth(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Return a batch in which three channels of ten are replaced by their moving average over five samples, fewer at
+    the ends (SAMGA, arXiv 2604.17782, whose code draws them once for a whole training; here each batch has its own).
+    """
+    eeg = batch.eeg
+    chosen = torch.tensor((rng.random(eeg.shape[:2]) < SMOOTHED).tolist(), device=eeg.device)
+    means = F.avg_pool1d(eeg, SMOOTH_OVER, stride=1, padding=SMOOTH_OVER // 2, count_include_pad=False)
+    return replace(batch, eeg=torch.where(chosen[..., None], means, eeg))
+
+
+BATCH_TRANSFORMS: dict[str, BatchTransform] = registry(("mixup", mixup), ("mixco", mixco), ("smooth", smooth))
 
 
 def transforms_named(names: Sequence[str]) -> list[BatchTransform]:

@@ -15,7 +15,8 @@ from core.preprocessing.trials import Trials
 from ..config.image_options import ImageOptions
 from ..config.model_options import TargetOptions
 from .frozen_targets import load_targets, within_reach
-from .image_encoders.chosen import check_taken
+from .image_encoders.chosen import check_taken, chosen_card
+from .tuned_pictures import Pixels, pixels_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Target:
     """One space's targets: `values` (n_distinct, n_values), named by `names`, the distinct values of the trials'
     `column`. levels: the same of pictures little, usually and much blurred, of which the usual ones are `values`; none
     where all are blurred alike. side: what is trained on the pictures' side and makes vectors (n, side.out) of values.
+    pixels: of pictures that a tuned side sees; values are then their numbers.
     """
 
     values: Tensor
@@ -31,6 +33,7 @@ class Target:
     column: str
     levels: tuple[Tensor, ...] = ()
     side: nn.Module | None = None
+    pixels: Pixels | None = None
 
     @property
     def predicted_shape(self) -> tuple[int, ...]:
@@ -42,8 +45,8 @@ class Target:
         """Return the targets as their trained picture side makes them."""
         if self.side is None:
             return self
-        side = self.side.eval().cpu()
-        values = torch.cat([side(part.float()) for part in self.values.split(1024)])
+        side, device = self.side.eval(), next(self.side.parameters()).device
+        values = torch.cat([side(part.float().to(device)).cpu() for part in self.values.split(1024)])
         return Target(values, self.names, self.predicted_shape, self.column)
 
     def of(self, trials: Trials) -> "Target":
@@ -52,7 +55,7 @@ class Target:
         rows = [row for row, name in enumerate(self.names) if name in wanted]
         levels = tuple(values[rows] for values in self.levels)
         names = tuple(self.names[row] for row in rows)
-        return Target(self.values[rows], names, self.shape, self.column, levels, self.side)
+        return Target(self.values[rows], names, self.shape, self.column, levels, self.side, self.pixels)
 
     def at_levels(self, rows: Tensor, level: Tensor) -> Tensor:
         """Return the targets (n, n_values) of rows (n,), each at its own level: level (n_distinct,) into `levels`."""
@@ -74,6 +77,10 @@ def trial_targets(trials: Trials, options: TargetOptions, cache: Path) -> dict[s
             continue
         column = "caption" if kind == "text" else "image_id"
         names = np.unique(getattr(trials, column)).tolist()
+        if options.mix == "lora" and kind == "image" and space not in SPACES:
+            pixels = pixels_of(chosen_card(space, options.clip, options.image), options.images, names, cache)
+            found[space] = Target(torch.arange(len(names))[:, None].float(), tuple(names), (1,), column, pixels=pixels)
+            continue
         values, shape = load_targets(
             space,
             options.clip,

@@ -69,7 +69,7 @@ class Training(nn.Module):
 
 
 def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
-    """Return optimiser groups: backbone and heads with their own learning rates, weight decay on matrices only.
+    """Return optimiser groups: backbone, heads, pictures' side with their own learning rates, decay on matrices only.
 
     Norms, biases, the temperature and layers a person do not decay, the last so that people who are not there keep
     theirs. A frozen backbone is left out.
@@ -82,7 +82,8 @@ def parameter_groups(training: Training, options: TrainOptions) -> list[dict]:
             parameter.requires_grad_(False)
         if not parameter.requires_grad:
             continue
-        lr = backbone_lr if name.startswith("encoder.backbone.") else settings.lr
+        side_lr = settings.side_lr if name.startswith("sides.") else 0.0
+        lr = side_lr or (backbone_lr if name.startswith("encoder.backbone.") else settings.lr)
         decays = parameter.ndim > 1 and not name.startswith("encoder.personal.")
         decay = settings.weight_decay if decays else 0.0
         groups.setdefault((lr, decay), []).append(parameter)

@@ -14,6 +14,7 @@ from core.model.spaces import SPACES, find_space
 from ...config.model_options import TargetOptions
 from ..image_encoders.chosen import layers_named
 from ..target import Target
+from ..tuned_pictures import TunedPictures
 from .blur_mix import BlurMix
 from .layer_mix import LayerMix
 
@@ -30,9 +31,8 @@ def with_sides(targets: Mapping[str, Target], options: TargetOptions, n_people: 
     torch.manual_seed(seed * 1_000_003 + 53)
     found = {space: replace(one, side=_side(space, one, options, n_people)) for space, one in targets.items()}
     if not any(one.side is not None for one in found.values()):
-        what = "several --image-layer" if options.mix == "layers" else "several --image-blur kernels"
         raise ValueError(
-            f"--mix {options.mix} mixes {what} of an image space of retrieval, and there is none; the targets are "
+            f"--mix {options.mix} {_WHAT[options.mix]} an image space of retrieval, and there is none; the targets are "
             f"{', '.join(f'{space} of shape {one.shape}' for space, one in targets.items()) or 'prompts'}"
         )
     return found
@@ -59,6 +59,9 @@ def save_sides(folder: Path, targets: Mapping[str, Target]) -> None:
     }
     with write_atomically(folder / FILE) as beside:
         save_file(state, str(beside))
+    for side in sides.values():
+        if isinstance(side, TunedPictures):
+            side.write_card(folder)
 
 
 def load_sides(folder: Path, targets: Mapping[str, Target], options: TargetOptions) -> dict[str, Target]:
@@ -86,6 +89,8 @@ def load_sides(folder: Path, targets: Mapping[str, Target], options: TargetOptio
 
 
 def _side(space: str, target: Target, options: TargetOptions, n_people: int) -> nn.Module | None:
+    if options.mix == "lora":
+        return None if target.pixels is None else TunedPictures(target.pixels, options.lora_rank)
     if space in SPACES or find_space(space).kind != "image" or len(target.shape) != 2 or target.shape[0] < 2:
         return None
     return _MAKERS[options.mix](space, target, options, n_people)
@@ -101,4 +106,9 @@ def _blur(space: str, target: Target, options: TargetOptions, n_people: int) -> 
     return BlurMix(*target.shape)
 
 
+_WHAT = {
+    "layers": "mixes several --image-layer of",
+    "blur": "mixes several --image-blur kernels of",
+    "lora": "tunes the CLIP model of",
+}
 _MAKERS: dict[str, Callable[[str, Target, TargetOptions, int], nn.Module]] = {"layers": _layers, "blur": _blur}
