@@ -135,7 +135,7 @@ def test_opening_reads_no_windows(tmp_path, monkeypatch):
 
     opened = []
     monkeypatch.setattr(
-        lazy_windows, "map_windows", lambda path, real=lazy_windows.map_windows: opened.append(path.name) or real(path)
+        lazy_windows, "where", lambda path, real=lazy_windows.where: opened.append(path.name) or real(path)
     )
     trials = open_store(tmp_path / "store").trials()
     assert opened == []

@@ -83,17 +83,20 @@ def filter_recording(response: np.ndarray, prepared: Recording, config: Preproce
     """
     from scipy.signal import fftconvolve
 
-    kernel = np.array(response, dtype=np.float64)
+    lead = config.n_lead if config.baseline is not None else 0
+    kernel = np.pad(np.asarray(response, dtype=np.float64), ((0, 0), (lead, 0)))
     n_times = kernel.shape[1]
     if config.baseline is not None:  # taking a mean off the window is the same as taking a box off the filter
-        first = min(round((config.baseline[0] - config.tmin) * config.sfreq), n_times - 1)
-        last = max(round((config.baseline[1] - config.tmin) * config.sfreq), first + 1)
+        first = min(lead + round((config.baseline[0] - config.tmin) * config.sfreq), n_times - 1)
+        last = max(lead + round((config.baseline[1] - config.tmin) * config.sfreq), first + 1)
         kernel[:, first:last] -= kernel.sum(axis=1, keepdims=True) / (last - first)
-    found = np.full(max(prepared.n_times - n_times + 1, 0), np.nan)
+    found = np.full(max(prepared.n_times - n_times + lead + 1, 0), np.nan)
     for start, stop in prepared.spans:
         if stop - start >= n_times:
             data = prepared.data[:, start:stop].astype(np.float64)
-            found[start : stop - n_times + 1] = fftconvolve(data, kernel[:, ::-1], mode="valid", axes=1).sum(axis=0)
+            found[start + lead : stop - n_times + lead + 1] = fftconvolve(
+                data, kernel[:, ::-1], mode="valid", axes=1
+            ).sum(axis=0)
     return found
 
 

@@ -17,8 +17,9 @@ class PreprocessingConfig:
 
     `ch_names` are the encoder's channels, `ch_positions` their places (metres, head frame) for names outside the
     10-05 system. `sfreq`, `l_freq`, `h_freq`, `notch` are hertz; the window is `tmin` to `tmax` seconds about an
-    event, `baseline` (from, to) lies inside it. `reference` is "none", "average" or names of channels. `scaling` per
-    channel by median and IQR: "train" fitted on the training windows, "window" each window by itself, "none" (volts).
+    event, `baseline` (from, to) lies inside it, or in the `lead_s` seconds before it, which are cut for it and left
+    out of the window. `reference` is "none", "average" or names of channels. `scaling` per channel by median and IQR:
+    "train" fitted on the training windows, "window" each window by itself, "none" (volts).
     `clip` is in robust standard deviations after scaling, `reject_uv` peak to peak. ValueError on what cannot be.
     """
 
@@ -38,6 +39,7 @@ class PreprocessingConfig:
     whitening: str = "none"
     min_matched_channels: float = 0.5
     ch_positions: tuple[tuple[float, float, float], ...] | None = None
+    lead_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("ch_names", "notch", "baseline"):
@@ -51,7 +53,8 @@ class PreprocessingConfig:
             raise ValueError(f"preprocessing: {problem}")
 
     def _problems(self) -> list[str]:
-        numbers: tuple[Any, ...] = (self.sfreq, self.tmin, self.tmax, *(self.notch or ()), *(self.baseline or ()))
+        given = (self.sfreq, self.tmin, self.tmax, self.lead_s)
+        numbers: tuple[Any, ...] = (*given, *(self.notch or ()), *(self.baseline or ()))
         # JSON may hold anything, whatever the types say
         if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers) or self.sfreq <= 0:
             return [f"sfreq, tmin, tmax, notch and baseline must be numbers and sfreq positive; got {numbers}"]
@@ -73,7 +76,11 @@ class PreprocessingConfig:
                 else not self.reference or not set(self.reference) <= set(self.ch_names)
             ),
             f"baseline {self.baseline} must lie inside the window {self.tmin} to {self.tmax}": self.baseline is not None
-            and not (len(self.baseline) == 2 and self.tmin <= self.baseline[0] < self.baseline[1] <= self.tmax),
+            and not (
+                len(self.baseline) == 2
+                and self.tmin - self.lead_s - 1e-9 <= self.baseline[0] < self.baseline[1] <= self.tmax
+            ),
+            f"lead_s must be 0 to 10 seconds; got {self.lead_s}": not 0 <= self.lead_s <= 10,
             f"scaling {self.scaling!r} is unknown; known: {', '.join(SCALINGS)}": self.scaling not in SCALINGS,
             f"whitening {self.whitening!r} is unknown; known: {', '.join(WHITENINGS)}": self.whitening
             not in WHITENINGS,
@@ -97,9 +104,14 @@ class PreprocessingConfig:
         """Samples in a window."""
         return round((self.tmax - self.tmin) * self.sfreq)
 
+    @property
+    def n_lead(self) -> int:
+        """Samples before a window that are cut with it for its baseline."""
+        return round(self.lead_s * self.sfreq)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the config as what JSON can hold."""
-        return asdict(self)
+        """Return the config as what JSON can hold; without a lead there is none, so that older files say the same."""
+        return {name: value for name, value in asdict(self).items() if name != "lead_s" or value}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> PreprocessingConfig:

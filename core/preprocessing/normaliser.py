@@ -154,7 +154,11 @@ def _mvnn(eeg: Any, labels: np.ndarray | None) -> np.ndarray:
         if not np.isfinite(shrunk).all():
             raise ValueError("training windows hold samples that are not numbers (NaN)")
         np.add.at(sums, groups[at : at + 256], shrunk)
-    sigma = (sums / np.bincount(groups)[:, None, None]).mean(axis=0)
+    return whitener_of((sums / np.bincount(groups)[:, None, None]).mean(axis=0))
+
+
+def whitener_of(sigma: np.ndarray) -> np.ndarray:
+    """Return the symmetric inverse root of a covariance (n_channels, n_channels), float32."""
     values, vectors = np.linalg.eigh(sigma)
     values = np.maximum(values, values[-1] * 1e-9)
     return np.ascontiguousarray((vectors / np.sqrt(values)) @ vectors.T, dtype=np.float32)

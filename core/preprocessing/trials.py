@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+_READ_AT_ONCE = 512  # windows
 COLUMNS = ("image_id", "caption", "subject", "session", "run", "block", "split")
 
 
@@ -83,10 +84,19 @@ class Trials:
         chunk = place // at_most if at_most else np.zeros_like(place)
         heads = np.flatnonzero(np.r_[True, (sorted_group[1:] != sorted_group[:-1]) | (chunk[1:] != chunk[:-1])])
         weight = self.repeats[order]
-        sums = np.add.reduceat(np.asarray(self.eeg)[order] * weight[:, None, None].astype(np.float32), heads)
         counts = np.add.reduceat(weight, heads)
-        averaged = self.select(order[heads])
-        return replace(averaged, eeg=(sums / counts[:, None, None]).astype(np.float32), repeats=counts)
+        averaged = self.select_columns(order[heads])
+        means = np.empty((len(heads), *self.eeg.shape[1:]), dtype=np.float32)
+        ends = np.append(heads[1:], len(order))
+        first = 0
+        while first < len(heads):  # windows on disk are read for a few rows at a time, each row's together
+            last = max(first + 1, int(np.searchsorted(ends, heads[first] + _READ_AT_ONCE, side="right")))
+            members = slice(heads[first], ends[last - 1])
+            read = np.asarray(self.eeg[order[members]]) * weight[members, None, None].astype(np.float32)
+            sums = np.add.reduceat(read, heads[first:last] - heads[first])
+            means[first:last] = sums / counts[first:last, None, None]
+            first = last
+        return replace(averaged, eeg=means, repeats=counts)
 
 
 def build_trials(eeg: np.ndarray, rows: Sequence[Mapping[str, Any]], labels: Sequence[str] | None = None) -> Trials:
@@ -105,6 +115,7 @@ def build_trials(eeg: np.ndarray, rows: Sequence[Mapping[str, Any]], labels: Seq
     names = tuple(labels) if labels is not None else tuple(sorted({row["label"] for row in rows}))
     if unknown := sorted({row["label"] for row in rows} - set(names)):
         raise ValueError(f"labels {unknown} are not among {names}")
+    numbers = {name: number for number, name in enumerate(names)}
     columns: dict[str, np.ndarray] = {}
     for column in COLUMNS:
         by_label = column in ("image_id", "caption")
@@ -112,7 +123,7 @@ def build_trials(eeg: np.ndarray, rows: Sequence[Mapping[str, Any]], labels: Seq
         columns[column] = np.array(texts, dtype=np.str_)
     return Trials(
         eeg=eeg,
-        label=np.array([names.index(row["label"]) for row in rows], dtype=np.int64),
+        label=np.array([numbers[row["label"]] for row in rows], dtype=np.int64),
         labels=names,
         onset=np.array([float(row["onset"]) for row in rows], dtype=np.float64),
         repeats=np.array([int(row.get("repeats", 1)) for row in rows], dtype=np.int64),

@@ -41,7 +41,7 @@ def cut_windows(
     unless `keep_rejected`. Raises ValueError where the recording is not prepared for this config, or shorter than
     one window.
     """
-    n_times, onsets = config.n_times, np.atleast_1d(np.asarray(onsets, dtype=np.float64))
+    n_times, lead, onsets = config.n_times, config.n_lead, np.atleast_1d(np.asarray(onsets, dtype=np.float64))
     if prepared.sfreq != config.sfreq or prepared.ch_names != config.ch_names:
         raise ValueError(
             f"the recording is at {prepared.sfreq:g} Hz with {prepared.n_channels} channels, not prepared for "
@@ -49,20 +49,21 @@ def cut_windows(
         )
     if onsets.ndim != 1 or not np.isfinite(onsets).all():
         raise ValueError(f"onsets must be a row of seconds; got shape {onsets.shape}, or some that are not numbers")
-    if n_times > prepared.n_times + 1:
+    if lead + n_times > prepared.n_times + 1:
         raise ValueError(
             f"a window of {n_times / config.sfreq:g} s ({config.tmin:g} to {config.tmax:g} s) is longer than the "
             f"recording, which lasts {prepared.duration:g} s"
         )
     starts, reasons = window_starts(prepared, onsets, config)
     kept = np.array([reason is None for reason in reasons], dtype=bool)
-    samples = starts[kept, None] + np.arange(n_times)
+    samples = starts[kept, None] + np.arange(-lead, n_times)
     data = np.ascontiguousarray(prepared.data[:, samples].transpose(1, 0, 2))
     if config.baseline is not None and len(data):
-        first = min(round((config.baseline[0] - config.tmin) * config.sfreq), n_times - 1)
-        last = max(round((config.baseline[1] - config.tmin) * config.sfreq), first + 1)
+        first = min(lead + round((config.baseline[0] - config.tmin) * config.sfreq), lead + n_times - 1)
+        last = max(lead + round((config.baseline[1] - config.tmin) * config.sfreq), first + 1)
         level = data[:, :, first:last].mean(axis=2, dtype=np.float64, keepdims=True)
         data = (data - level).astype(np.float32)
+    data = np.ascontiguousarray(data[:, :, lead:])
     if config.reject_uv is not None and len(data):
         peaks_uv = np.ptp(data, axis=2).max(axis=1) * 1e6
         over = peaks_uv > config.reject_uv
@@ -78,8 +79,9 @@ def window_starts(
     prepared: Recording, onsets: np.ndarray, config: PreprocessingConfig
 ) -> tuple[np.ndarray, list[str | None]]:
     """Return the first sample of the window about each onset in seconds, and why it cannot be cut (None: it can)."""
-    n_times, total = config.n_times, prepared.n_times
-    starts = np.rint((onsets + config.tmin) * config.sfreq).astype(np.int64)
+    lead, total = config.n_lead, prepared.n_times
+    n_times = lead + config.n_times
+    starts = np.rint((onsets + config.tmin) * config.sfreq).astype(np.int64) - lead
     firsts = np.array(prepared.segments)
     lasts = np.append(firsts[1:], total)
     # the segment that holds the window's middle is the one it must stay in
@@ -92,7 +94,7 @@ def window_starts(
     for i in np.flatnonzero(wrong):
         outside = starts[i] < 0 or starts[i] + n_times > total
         reasons[i] = "outside the recording" if outside else "crosses a gap"
-    return starts, reasons
+    return starts + lead, reasons
 
 
 def mean_window(windows: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from ..store.dataset import Dataset
 from . import braincoder, cvpr40, n170, phantom, recordings
+from .things import eeg2
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
-    for dataset in (phantom.DATASET, n170.DATASET, braincoder.DATASET, cvpr40.DATASET, recordings.DATASET)
+    for dataset in (phantom.DATASET, n170.DATASET, braincoder.DATASET, cvpr40.DATASET, eeg2.DATASET, recordings.DATASET)
 }

@@ -1,16 +1,39 @@
 """What a data set is to the trainer: where its recordings are, what was shown in them, how they are prepared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from core.preprocessing.config import PreprocessingConfig
 from core.recording import Recording
 
 
+def _nothing() -> tuple[Recording, list[dict]]:
+    raise ValueError("this data set cuts its recordings itself")
+
+
 class NothingToCut(ValueError):  # noqa: N818 (what the recording is, not a fault of the program)
     """A recording can be read and has nothing that is to be cut: it is left out and named."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A recording's windows where the data set cuts them itself, as for recordings that memory does not hold.
+
+    rows: one dict a window, as `Session.load` gives them. source: the recording's account of itself. pieces: the
+    windows, float32 (k, n_channels, n_times) in volts, one piece after the other. stretch: a part of the recording
+    with the onsets in it, which leak checks look at. covariance: after all pieces were written it is called with a
+    function that reads windows back by number, and returns what the session is whitened by, arrays by name.
+    """
+
+    rows: list[dict[str, Any]]
+    source: dict[str, Any]
+    pieces: Iterable[np.ndarray]
+    stretch: Callable[[], tuple[Recording, np.ndarray]] | None = None
+    covariance: Callable[[Callable[[np.ndarray], np.ndarray]], dict[str, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)
@@ -22,13 +45,15 @@ class Session:
     `subject`, `session`, `run`, `block`, `split`); a row with a text under `refused` is not cut but listed with that
     reason. identity: what else the rows depend on (JSON-able): a store does not take a finished recording for one
     of another identity. sources: the files read, whose SHA-256 the store keeps. `load` runs in another process where
-    jobs > 1, so it must pickle (joblib's cloudpickle takes closures and partials).
+    jobs > 1, so it must pickle (joblib's cloudpickle takes closures and partials). cut: does it all, for a data set
+    that has its own way from a file to windows; `load` is not called then.
     """
 
     key: str
-    load: Callable[[], tuple[Recording, list[dict]]]
+    load: Callable[[], tuple[Recording, list[dict]]] = field(default=_nothing)
     identity: dict[str, Any] = field(default_factory=dict)
     sources: tuple[Path, ...] = ()
+    cut: Callable[[PreprocessingConfig], Cut] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .shard import map_windows
+from .shard import read_rows, where
 
-MAX_OPEN = 256  # memory maps kept at once
+READ_AT_ONCE = 512  # windows
 
 
 class LazyWindows:
@@ -27,7 +27,7 @@ class LazyWindows:
         self._ends = np.cumsum([n for _, n in self._shards], dtype=np.int64)
         total = int(self._ends[-1]) if self._shards else 0
         self._rows = np.arange(total) if rows is None else np.asarray(rows, dtype=np.int64)
-        self._open: dict[int, np.ndarray] = {}
+        self._starts: dict[int, int] = {}
         self.shape = (len(self._rows), *map(int, window_shape))
         self.dtype = np.dtype(np.float32)
         self.ndim = 3
@@ -55,27 +55,28 @@ class LazyWindows:
         whole = self._read(self._rows)
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}  # a worker process maps the files itself
-
     def _read(self, rows: np.ndarray) -> np.ndarray:
         taken = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
         shard = np.searchsorted(self._ends, rows, side="right")
         for number in np.unique(shard):
             here = np.flatnonzero(shard == number)
             first = self._ends[number] - self._shards[number][1]
-            taken[here] = self._windows(int(number))[rows[here] - first]
+            order = here[np.argsort(rows[here], kind="stable")]  # what lies together is read together
+            path = self._shards[number][0]
+            start = self._start(int(number))
+            for at in range(0, len(order), READ_AT_ONCE):
+                part = order[at : at + READ_AT_ONCE]
+                taken[part] = read_rows(path, start, (self.shape[1], self.shape[2]), rows[part] - first)
         return taken
 
-    def _windows(self, number: int) -> np.ndarray:
-        if number not in self._open:
+    def _start(self, number: int) -> int:
+        """Return the byte at which a shard's windows begin; ValueError where it holds others than its store says."""
+        if number not in self._starts:
             path, n = self._shards[number]
-            windows = map_windows(path)
-            if windows.shape != (n, *self.shape[1:]):
+            shape, start = where(path)
+            if shape != (n, *self.shape[1:]):
                 raise ValueError(
-                    f"{path} holds windows {windows.shape}; its store says {(n, *self.shape[1:])}: run prepare.py again"
+                    f"{path} holds windows {shape}; its store says {(n, *self.shape[1:])}: run prepare.py again"
                 )
-            if len(self._open) >= MAX_OPEN:
-                self._open.pop(next(iter(self._open)))
-            self._open[number] = windows
-        return self._open[number]
+            self._starts[number] = start
+        return self._starts[number]

@@ -1,6 +1,8 @@
 """One recording's windows in a file: a safetensors shard that describes itself and is read by memory map."""
 
 import json
+import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,67 @@ def write_shard(path: Path, eeg: np.ndarray, about: dict[str, Any]) -> None:
         raise CannotWrite(f"{path} cannot be written: {reason}") from error
 
 
+def write_shard_in_pieces(
+    path: Path,
+    shape: tuple[int, int, int],
+    pieces: Iterable[np.ndarray],
+    about: dict[str, Any],
+    finish: Callable[[Callable[[np.ndarray], np.ndarray]], None] | None = None,
+) -> None:
+    """Write windows as `write_shard` does, from pieces (k, n_channels, n_times) that follow one another, of which no
+    more than one is held.
+
+    finish: called before the file takes its place, with a function that reads windows back by their numbers. Raises
+    ValueError where the pieces are not `shape` together, CannotWrite where the disk is full.
+    """
+    n_bytes = 4 * math.prod(shape)
+    header = {
+        "__metadata__": {METADATA_KEY: json.dumps(about, allow_nan=False)},
+        TENSOR: {"dtype": "F32", "shape": list(shape), "data_offsets": [0, n_bytes]},
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    start = 8 + len(text)
+    try:
+        with write_atomically(path) as beside:
+            done = 0
+            with open(beside, "wb") as file:
+                file.write(len(text).to_bytes(8, "little") + text)
+                for piece in pieces:
+                    if piece.shape[1:] != tuple(shape[1:]):
+                        raise ValueError(f"{path}: a piece of windows {piece.shape[1:]} among {shape[1:]}")
+                    file.write(np.ascontiguousarray(piece, dtype="<f4").data)
+                    done += len(piece)
+            if done != shape[0]:
+                raise ValueError(f"{path}: {done} windows came of {shape[0]}")
+            if finish is not None:
+                finish(lambda rows: read_rows(beside, start, (shape[1], shape[2]), rows))
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_rows(path: Path, start: int, window: tuple[int, int], rows: np.ndarray) -> np.ndarray:
+    """Return windows by their numbers (k,), float32 (k, n_channels, n_times), read and not mapped, so that memory does
+    not grow with what was ever read. start: the byte at which the first window begins. ValueError where it is cut off.
+    """
+    rows = np.asarray(rows, dtype=np.int64)
+    found = np.empty((len(rows), *window), dtype="<f4")
+    each = 4 * math.prod(window)
+    if not len(rows) or not each:
+        return found
+    cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+    with open(path, "rb", buffering=0) as file:
+        for first, last in zip(np.r_[0, cuts], np.r_[cuts, len(rows)], strict=True):
+            file.seek(start + int(rows[first]) * each)
+            wanted = found[first:last].data.cast("B")
+            got = 0
+            while got < len(wanted):  # one request gives 2 GiB at most
+                if not (step := file.readinto(wanted[got:])):
+                    raise ValueError(f"{path} is cut off; delete it and run prepare.py again")
+                got += step
+    return found
+
+
 def read_about(path: Path) -> dict[str, Any]:
     """Return a shard's own account of itself. Raises ValueError for a file that is cut off or no shard."""
     return _header(path)[0]
@@ -43,10 +106,19 @@ def map_windows(path: Path) -> np.ndarray:
 
     Raises FileNotFoundError where it is missing, ValueError where it is cut off or no shard.
     """
-    _, shape, start = _header(path)
+    shape, start = where(path)
     if 0 in shape:
         return np.zeros(shape, dtype=np.float32)
     return np.memmap(path, dtype="<f4", mode="r", offset=start, shape=shape)
+
+
+def where(path: Path) -> tuple[tuple[int, int, int], int]:
+    """Return the shape (n, n_channels, n_times) of a shard's windows and the byte at which they begin.
+
+    Raises FileNotFoundError where it is missing, ValueError where it is cut off or no shard.
+    """
+    _, shape, start = _header(path)
+    return shape, start
 
 
 def _header(path: Path) -> tuple[dict[str, Any], tuple[int, int, int], int]:

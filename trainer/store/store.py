@@ -2,6 +2,7 @@
 
 shards/KEY.safetensors   one recording's windows, with an account of itself in the header
 leaks/KEY.safetensors    what leak checks need of that recording beyond its windows
+covariances/KEY.safetensors   where a data set asks for it: what that session is whitened by
 index.jsonl              one row a trial: label, onset, who and what, its shard and its row there
 store.json               version, whether it is finished, preprocessing, channels, window, labels, provenance; per
                          recording what was rejected
@@ -11,7 +12,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from core.preprocessing.trials import COLUMNS, Trials, build_trials
 from core.preprocessing.windows import cut_windows
 from core.recording import Recording
 
-from .dataset import NothingToCut, Session
+from .covariances import COVARIANCES, Whitening, read_whitening, write_covariance
+from .dataset import Cut, NothingToCut, Session
 from .finished import SHARDS, finished_before
 from .lazy_windows import LazyWindows
 from .plain_values import plain
-from .shard import CannotWrite, write_shard
+from .shard import CannotWrite, write_shard, write_shard_in_pieces
 
 FORMAT = "sd-eeg trial store"
 FORMAT_VERSION = 1
@@ -108,6 +110,10 @@ class TrialStore:
         """Return what leak checks need of each recording, by key; stores of older versions lack it."""
         found = {key: read_evidence(self.folder / LEAKS / f"{key}.safetensors") for key in self.info["sessions"]}
         return {key: one for key, one in found.items() if one is not None}
+
+    def whitening(self) -> Whitening | None:
+        """Return what the sessions are whitened by, where the store was prepared with it."""
+        return read_whitening(self.folder, list(self.info["sessions"]), self.config.ch_names)
 
     def rejected(self) -> Counter:
         """Return how many trials were left out for each reason, numbers in the reasons taken out."""
@@ -281,7 +287,8 @@ class _Book:
         """Leave the store as it was before a call that bad input ended."""
         for path in written:
             path.unlink(missing_ok=True)
-            (self.folder / LEAKS / path.name).unlink(missing_ok=True)
+            for place in (LEAKS, COVARIANCES):
+                (self.folder / place / path.name).unlink(missing_ok=True)
         self.entries = dict(self.before)
         self.failed = self.failed_before
         if self.before:
@@ -290,7 +297,7 @@ class _Book:
         elif not any((self.folder / SHARDS).glob("*.safetensors")):
             (self.folder / INDEX).unlink(missing_ok=True)
             (self.folder / STORE).unlink(missing_ok=True)
-            for place in (self.folder / SHARDS, self.folder / LEAKS):
+            for place in (self.folder / SHARDS, self.folder / LEAKS, self.folder / COVARIANCES):
                 if place.is_dir() and not any(place.iterdir()):
                     place.rmdir()
 
@@ -318,6 +325,8 @@ def _prepare_session(
 ) -> dict[str, Any]:
     """Read, prepare, cut and write one recording; return its account, or why it failed where that is to be skipped."""
     try:
+        if session.cut is not None:
+            return _write_cut(session, session.cut(config), config, wanted, folder)
         recording, rows = session.load()
         cut, refused = [row for row in rows if not row.get("refused")], [row for row in rows if row.get("refused")]
         if nameless := [row for row in cut if not row.get("label")]:
@@ -342,23 +351,49 @@ def _prepare_session(
         {"label": row.get("label", ""), "onset": float(row.get("onset", 0)), "reason": row["refused"]}
         for row in refused
     ]
-    shard = f"{SHARDS}/{session.key}.safetensors"
-    about = plain(
+    used = [row for row, kept in zip(cut, windows.kept, strict=True) if kept]
+    about = _account(session, recording.source, rejected, used, wanted)
+    # before the shard: a recording that is done has its evidence
+    _write_evidence(folder / LEAKS / f"{session.key}.safetensors", recording, windows.onsets[windows.kept], config)
+    write_shard(folder / about["shard"], windows.data, about)
+    return about
+
+
+def _account(session: Session, source: Any, rejected: list[dict], rows: list[dict], wanted: dict) -> dict[str, Any]:
+    """Return what a shard says of itself, as JSON holds it."""
+    return plain(
         {
             "version": FORMAT_VERSION,
             "key": session.key,
-            "shard": shard,
+            "shard": f"{SHARDS}/{session.key}.safetensors",
             "identity": session.identity,
             "sources": [{"file": path.name, "sha256": sha256_of(path)} for path in session.sources],
-            "recording": recording.source,
+            "recording": source,
             "rejected": rejected,
-            "rows": [_index_row(row) for row, kept in zip(cut, windows.kept, strict=True) if kept],
+            "rows": [_index_row(row) for row in rows],
             **wanted,
         }
     )
-    # before the shard: a recording that is done has its evidence
-    _write_evidence(folder / LEAKS / f"{session.key}.safetensors", recording, windows.onsets[windows.kept], config)
-    write_shard(folder / shard, windows.data, about)
+
+
+def _write_cut(session: Session, cut: Cut, config: PreprocessingConfig, wanted: dict, folder: Path) -> dict[str, Any]:
+    """Write a recording that the data set cuts itself, piece by piece; return its account."""
+    kept = [row for row in cut.rows if not row.get("refused")]
+    refused = [
+        {"label": row.get("label", ""), "onset": float(row.get("onset", 0)), "reason": row["refused"]}
+        for row in cut.rows
+        if row.get("refused")
+    ]
+    about = _account(session, cut.source, refused, kept, wanted)
+    if cut.stretch is not None:
+        _write_evidence(folder / LEAKS / f"{session.key}.safetensors", *cut.stretch(), config)
+
+    def finish(read: Callable[[np.ndarray], np.ndarray]) -> None:
+        if cut.covariance is not None:
+            write_covariance(folder / COVARIANCES / f"{session.key}.safetensors", cut.covariance(read))
+
+    shape = (len(kept), len(config.ch_names), config.n_times)
+    write_shard_in_pieces(folder / about["shard"], shape, cut.pieces, about, finish)
     return about
 
 

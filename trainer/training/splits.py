@@ -135,8 +135,9 @@ def trials_in_training(trials: Trials, rows: np.ndarray, data: DataOptions) -> T
     """Return the trials of one part as a closed form is fitted to them: a picture's repeats averaged as `--average`
     says.
     """
-    chosen = trials.select(rows)
-    return chosen.average_repeats() if data.average != "none" and len(rows) else chosen
+    if data.average != "none" and len(rows):
+        return trials.unread(rows).average_repeats()
+    return trials.select(rows)
 
 
 def trials_at_use(trials: Trials, rows: np.ndarray, data: DataOptions) -> Trials:
@@ -147,7 +148,7 @@ def trials_at_use(trials: Trials, rows: np.ndarray, data: DataOptions) -> Trials
     Raises ValueError where no picture was shown so often.
     """
     if data.test_repeats:
-        means = trials.select(rows).average_repeats(data.test_repeats)
+        means = trials.unread(rows).average_repeats(data.test_repeats)
         exact = means.repeats == data.test_repeats
         if len(means) and not exact.any():
             raise ValueError(
@@ -157,8 +158,9 @@ def trials_at_use(trials: Trials, rows: np.ndarray, data: DataOptions) -> Trials
         return means.select(exact)
     if data.test_average == "same":
         return trials_in_training(trials, rows, data)
-    chosen = trials.select(rows)
-    return chosen.average_repeats() if data.test_average == "all" and len(rows) else chosen
+    if data.test_average == "all" and len(rows):
+        return trials.unread(rows).average_repeats()
+    return trials.select(rows)
 
 
 def subjects_of(trials: Trials, train: np.ndarray) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ import math
 import pickle
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
 _KINDS = "biufSU"
+LargeArray = Callable[[np.dtype, tuple[int, ...], Any, bool], Any]  # dtype, shape, bytes, column by column; None: none
 _MOST_DEPTH = 8
 _MOST_VALUES = 500_000
 
@@ -88,7 +89,7 @@ def _load_bytearray(unpickler: Any) -> None:
 
 
 # the interpreter's own unpickler in Python: the one in C asks for whatever memory a number in the file claims
-class _Plain(pickle._Unpickler):
+class PlainUnpickler(pickle._Unpickler):
     """An unpickler that knows a few names and imports none of them."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
@@ -96,10 +97,10 @@ class _Plain(pickle._Unpickler):
         pickle.BYTEARRAY8[0]: _load_bytearray,
     }
 
-    def __init__(self, content: bytes | memoryview) -> None:
-        super().__init__(io.BytesIO(content), encoding="latin1")
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        super().__init__(file, encoding="latin1")
         # the same text can be encoded again and again, and each time costs memory
-        self.left = 2 * len(content)
+        self.left = 2 * size
 
     def encode(self, text: Any = "", *_: Any) -> bytes:
         """Stand in for codecs.encode: before protocol 3, bytes come as text in Latin-1."""
@@ -109,6 +110,7 @@ class _Plain(pickle._Unpickler):
         return text.encode("latin-1", "replace")
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return the stand-in of a name, of the few that there are."""
         if (module, name) == ("_codecs", "encode"):
             return self.encode
         if found := _ALLOWED.get((module, name)):
@@ -116,9 +118,11 @@ class _Plain(pickle._Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}, and only plain values and NumPy arrays are read")
 
     def get_extension(self, code: int) -> None:
+        """Refuse what is named by number."""
         raise pickle.UnpicklingError("it uses registered extensions")
 
     def persistent_load(self, pid: Any) -> Any:
+        """Refuse what lies elsewhere."""
         raise pickle.UnpicklingError("it points to something outside itself")
 
 
@@ -127,8 +131,16 @@ def load_plain_pickle(content: bytes | memoryview) -> Any:
 
     Raises ValueError saying what it names beyond those, or that it is cut off or damaged.
     """
+    return plain_values(PlainUnpickler(io.BytesIO(content), len(content)).load)
+
+
+def plain_values(load: Callable[[], Any], large: LargeArray | None = None) -> Any:
+    """Return what an unpickler's `load` gives as plain values; `large` may make an array of what it left on disk.
+
+    Raises ValueError as `load_plain_pickle` does.
+    """
     try:
-        return _Reader().plain(_Plain(content).load(), 0)
+        return _Reader(large).plain(load(), 0)
     except EOFError as error:
         raise ValueError("the pickle is cut off: it ends inside") from error
     except pickle.UnpicklingError as error:
@@ -144,8 +156,8 @@ def load_plain_pickle(content: bytes | memoryview) -> Any:
 class _Reader:
     """Turns what was unpickled into plain values; a list that holds itself does not keep it busy for ever."""
 
-    def __init__(self) -> None:
-        self.seen = 0
+    def __init__(self, large: LargeArray | None = None) -> None:
+        self.seen, self.large = 0, large
 
     def plain(self, value: Any, depth: int) -> Any:
         self.seen += 1
@@ -162,7 +174,7 @@ class _Reader:
         if isinstance(value, _Array):
             return self.array(value.state, depth)
         if isinstance(value, _FromBuffer):
-            return _numbers(value.dtype, value.shape, value.raw, value.order == "F")
+            return _numbers(value.dtype, value.shape, value.raw, value.order == "F", self.large)
         if isinstance(value, _Scalar):
             return _numbers(value.dtype, (), value.raw, False).item()
         return value if isinstance(value, (str, int, float, bytes, bool, type(None))) else None
@@ -176,20 +188,23 @@ class _Reader:
                 raise ValueError("an array of objects without its list")
             items = [self.plain(one, depth + 1) for one in raw]
             return items[0] if shape == () and len(items) == 1 else items
-        return _numbers(dtype, shape, raw, bool(fortran))
+        return _numbers(dtype, shape, raw, bool(fortran), self.large)
 
 
 def _key(key: Any) -> str:
     return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
 
 
-def _numbers(dtype: Any, shape: Any, raw: Any, fortran: bool) -> np.ndarray:
+def _numbers(dtype: Any, shape: Any, raw: Any, fortran: bool, large: LargeArray | None = None) -> Any:
     kind = dtype.real() if isinstance(dtype, _Dtype) else None
+    sound = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
+    if large is not None and kind is not None and sound and (found := large(kind, shape, raw, fortran)) is not None:
+        return found
     if isinstance(raw, str):
         raw = raw.encode("latin-1", "replace")
     if kind is None or not isinstance(raw, (bytes, bytearray)):
         raise ValueError("an array of neither numbers nor texts")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not sound:
         raise ValueError("an array without a shape")
     if math.prod(shape) * kind.itemsize != len(raw):
         raise ValueError(f"an array of {shape} {kind} in {len(raw)} bytes: cut off")

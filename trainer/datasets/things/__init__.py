@@ -1,0 +1,1 @@
+"""THINGS: people who look at pictures of 1,854 kinds of things; and Alljoined, which shows some likewise."""
