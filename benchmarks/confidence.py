@@ -431,6 +431,8 @@ def main() -> None:
                 "ece_over_chance_max": max((f["ece"] - f["ece_by_chance"] for f in calibrated), default=None),
                 "ece_together_max": max((f["ece"] for f in together if "ece" in f), default=None),
                 "false_decodable_max": max((f["decodable"] for f in nulls), default=None),
+                "null_recordings": sum(f["recordings"] for f in nulls),
+                "null_recordings_decodable": sum(f["recordings_decodable"] for f in nulls),
                 "false_decodable_all": max((f["decodable"] for _, _, f in empty), default=None),
                 "fallback_share_max": max((f["share"] for f in nulls), default=None),
                 "fallback_share_all": max((f["share"] for _, _, f in empty), default=None),
