@@ -26,7 +26,7 @@ from core.leaks.check import Check, verdict
 from core.model.checkpoint import EegEncoder, save_encoder
 from core.model.prediction import predict
 from core.preprocessing.config import PreprocessingConfig
-from core.preprocessing.session_normaliser import by_sessions
+from core.preprocessing.session_normaliser import by_sessions, with_new_sessions
 from core.preprocessing.trials import Trials
 from core.scoring.halves import agreement_of, halves_of, mean_agreement
 from core.scoring.intervals import auc_interval, share_interval
@@ -114,7 +114,9 @@ def _scores_of_folds(
                 f"choose another --protocol: {', '.join(PROTOCOLS)}"
             )
         read = as_read(trials, config, encoder.preprocessing)
-        tested = by_sessions(read, encoder.normaliser).unread(fold.test)
+        tested = by_sessions(
+            read, with_new_sessions(encoder.normaliser, read, fold.test, encoder.preprocessing)
+        ).unread(fold.test)
         outputs = predict(encoder, tested.eeg, people=tested.subject)
         scores[fold.test] = (outputs["prompts"][:, 1].double() - outputs["prompts"][:, 0].double()).numpy()
         fold_of[fold.test] = fold.name

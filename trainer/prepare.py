@@ -25,6 +25,7 @@ from trainer.store.finished import check_all_are_here
 from trainer.store.store import STORE, TrialStore, open_store, write_store
 
 MOST_PEOPLE = 12
+ALSO = {"--folder": "--source", "--workers": "--jobs"}
 SUMMARY = "Cut recordings into a trial store, which train.py, evaluate.py and the benchmarks read."
 
 
@@ -35,9 +36,13 @@ class StoreOptions:
     out: Path
     """folder of the trial store; one that exists is gone on with"""
     source: Path | None = None
-    """folder of recordings"""
+    """folder of recordings (also --folder)"""
     jobs: int = 1
-    """processes, one recording each"""
+    """processes, one recording each (also --workers)"""
+    backend: str = "processes"
+    """where recordings are prepared: processes (of this machine), dask or ray"""
+    address: str = ""
+    """of a cluster that runs already: tcp://HOST:8786 for dask, HOST:6379 for ray; its workers see the same paths"""
     resume: bool = True
     """go on with a store that is there already; with --no-resume that is an error"""
     skip_bad: bool = False
@@ -57,6 +62,8 @@ def prepare(
     resume: bool = True,
     skip_bad: bool = False,
     progress: bool = True,
+    backend: str = "processes",
+    address: str = "",
 ) -> TrialStore:
     """Prepare a data set into a store; `options` is an instance of its options class, by default with its defaults.
 
@@ -84,6 +91,8 @@ def prepare(
         resume=resume,
         skip_bad=skip_bad,
         progress=progress,
+        backend=backend,
+        address=address,
     )
 
 
@@ -162,6 +171,12 @@ def parse(arguments: list[str]) -> tuple[str, StoreOptions, Any]:
 
     if arguments and not arguments[0].startswith("-"):
         dataset_named(arguments[0])
+    arguments = [
+        ALSO.get(word.partition("=")[0], word.partition("=")[0]) + "".join(word.partition("=")[1:])
+        if word.startswith("--")
+        else word
+        for word in arguments
+    ]
     commands = {}
     for dataset in DATASETS.values():
         flat = tyro.conf.arg(name="")
@@ -177,7 +192,15 @@ def main() -> None:
     name, store, options = parse(sys.argv[1:])
     told = dataset_named(name).told
     made = prepare(
-        name, store.source, store.out, options, jobs=store.jobs, resume=store.resume, skip_bad=store.skip_bad
+        name,
+        store.source,
+        store.out,
+        options,
+        jobs=store.jobs,
+        resume=store.resume,
+        skip_bad=store.skip_bad,
+        backend=store.backend,
+        address=store.address,
     )
     # what the leak checks found is the first line that a user reads
     report = quality(name, store.source, made, options, store.jobs) if store.quality else None

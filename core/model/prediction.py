@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..preprocessing.normaliser import normalise
-from ..preprocessing.selection import Selection, selected_eeg
+from ..preprocessing.normaliser import Normaliser, normalise
+from ..preprocessing.selection import Selection, end_to_end, selected_eeg, that_fit
+from ..preprocessing.session_normaliser import MOST_WINDOWS, own_normaliser
 from .checkpoint import EegEncoder
 
 READ_AT_ONCE = 4096  # windows
@@ -94,8 +95,27 @@ def encoder_input(selection: Selection, encoder: EegEncoder) -> Tensor:
     Raises ValueError where the recording does not fit the encoder, or a window cannot be cut.
     """
     parameter = next(encoder.parameters())
-    eeg = encode_ready(encoder, selected_eeg(selection, encoder.preprocessing))
+    volts, own = selected_eeg(selection, encoder.preprocessing), own_session(selection, encoder)
+    if own is None:
+        eeg = encode_ready(encoder, volts)
+    else:
+        eeg = torch.as_tensor(normalise(volts, encoder.preprocessing, own), dtype=torch.float32)
     return eeg.to(parameter.device, parameter.dtype)
+
+
+def own_session(selection: Selection, encoder: EegEncoder) -> Normaliser | None:
+    """Return a normaliser of the selection's recording, fitted to windows side by side over all of it; None where the
+    encoder's file does not ask for one (`PreprocessingConfig.new_sessions`) or the recording is too short for it.
+    """
+    config = encoder.preprocessing
+    if config.new_sessions != "own":
+        return None
+    try:
+        beside = that_fit(end_to_end(selection.recording, config), config)
+    except ValueError:  # not one window fits: what was selected says so
+        return None
+    chosen = np.unique(np.linspace(0, len(beside) - 1, min(len(beside), MOST_WINDOWS)).astype(int))
+    return own_normaliser(selected_eeg(beside.only(*chosen.tolist()), config), config)
 
 
 def _ready(encoder: EegEncoder, eeg: np.ndarray, batch: int) -> Iterator[Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 SCALINGS = ("none", "train", "window")
 WHITENINGS = ("none", "mvnn")
+NEW_SESSIONS = ("pooled", "own")
 _MAX_TIMES = 1 << 20
 
 
@@ -19,8 +20,10 @@ class PreprocessingConfig:
     10-05 system. `sfreq`, `l_freq`, `h_freq`, `notch` are hertz; the window is `tmin` to `tmax` seconds about an
     event, `baseline` (from, to) lies inside it, or in the `lead_s` seconds before it, which are cut for it and left
     out of the window. `reference` is "none", "average" or names of channels. `scaling` per channel by median and IQR:
-    "train" fitted on the training windows, "window" each window by itself, "none" (volts).
-    `clip` is in robust standard deviations after scaling, `reject_uv` peak to peak. ValueError on what cannot be.
+    "train" fitted on the training windows, "window" each window by itself, "none" (volts). `new_sessions`: what
+    normalises a session that training did not see, "pooled" (all of training together) or "own" (its own windows,
+    unlabelled). `clip` is in robust standard deviations after scaling, `reject_uv` peak to peak. ValueError on what
+    cannot be.
     """
 
     ch_names: tuple[str, ...]
@@ -40,6 +43,7 @@ class PreprocessingConfig:
     min_matched_channels: float = 0.5
     ch_positions: tuple[tuple[float, float, float], ...] | None = None
     lead_s: float = 0.0
+    new_sessions: str = "pooled"
 
     def __post_init__(self) -> None:
         for name in ("ch_names", "notch", "baseline"):
@@ -80,6 +84,8 @@ class PreprocessingConfig:
                 len(self.baseline) == 2
                 and self.tmin - self.lead_s - 1e-9 <= self.baseline[0] < self.baseline[1] <= self.tmax
             ),
+            f"new_sessions {self.new_sessions!r} is unknown; known: {', '.join(NEW_SESSIONS)}": self.new_sessions
+            not in NEW_SESSIONS,
             f"lead_s must be 0 to 10 seconds; got {self.lead_s}": not 0 <= self.lead_s <= 10,
             f"scaling {self.scaling!r} is unknown; known: {', '.join(SCALINGS)}": self.scaling not in SCALINGS,
             f"whitening {self.whitening!r} is unknown; known: {', '.join(WHITENINGS)}": self.whitening
@@ -110,8 +116,10 @@ class PreprocessingConfig:
         return round(self.lead_s * self.sfreq)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the config as what JSON can hold; without a lead there is none, so that older files say the same."""
-        return {name: value for name, value in asdict(self).items() if name != "lead_s" or value}
+        """Return the config as what JSON can hold; what came later is said where it is used, as in older files."""
+        found = asdict(self)
+        usual = {"lead_s": 0.0, "new_sessions": "pooled"}
+        return {name: value for name, value in found.items() if name not in usual or value != usual[name]}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> PreprocessingConfig:

@@ -16,6 +16,8 @@ from .config import PreprocessingConfig
 from .normaliser import Normaliser, fit_normaliser
 from .trials import Trials
 
+LEAST_WINDOWS, MOST_WINDOWS = 8, 1000
+
 
 def session_names(trials: Trials) -> np.ndarray:
     """Return the name of each trial's session (n,): person/session."""
@@ -52,6 +54,36 @@ def unknown_sessions(trials: Trials, rows: np.ndarray, normaliser: Normaliser) -
         return ()
     names = np.unique(session_names(trials)[rows]).tolist()
     return tuple(name for name in names if name not in normaliser.sessions)
+
+
+def with_new_sessions(
+    normaliser: Normaliser, trials: Trials, rows: np.ndarray, config: PreprocessingConfig
+) -> Normaliser:
+    """Return the normaliser with one for each session of rows that it does not know, fitted to that session's windows
+    without their labels, where `config.new_sessions` is "own"; else, and where a session has too few, as it is.
+    """
+    found = dict(normaliser.sessions)
+    if config.new_sessions == "own":
+        names = session_names(trials)
+        for name in unknown_sessions(trials, rows, normaliser):
+            of = rows[names[rows] == name]
+            own = own_normaliser(trials.eeg[of[_spread(len(of))]], config)
+            if own is not None:
+                found[name] = own
+    return replace(normaliser, sessions=found)
+
+
+def own_normaliser(windows: np.ndarray, config: PreprocessingConfig) -> Normaliser | None:
+    """Return a normaliser of one session's windows (n, n_channels, n_times) in volts, None where they are too few for a
+    covariance: fewer than eight, or than ten samples a channel.
+    """
+    if len(windows) < LEAST_WINDOWS or len(windows) * windows.shape[2] < 10 * windows.shape[1]:
+        return None
+    return fit_normaliser(windows, config)
+
+
+def _spread(n: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, MOST_WINDOWS)).astype(int))
 
 
 class SessionWindows:

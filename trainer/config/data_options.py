@@ -11,7 +11,8 @@ AVERAGING = ("none", "all", "random")
 TEST_AVERAGING = ("same", "none", "all")
 NORMALISING = ("pooled", "session")
 SCALINGS = ("train", "window", "none")
-WHITENINGS = ("none", "mvnn")
+WHITENINGS = ("none", "mvnn", "prepared")
+NEW_SESSIONS = ("pooled", "own")
 VAL_BY = ("picture", "concept")
 
 
@@ -53,10 +54,16 @@ class DataOptions:
     clip_sd: float = 10.0
     """Clip scaled values at this many robust standard deviations; 0 never."""
     whitening: str = "none"
-    """none, or mvnn: multivariate noise normalisation fitted on the training split."""
+    """none; mvnn: multivariate noise normalisation fitted on the training split; or prepared: each session by the noise
+    covariance that the store was prepared with, which is of all its training pictures.
+    """
     normalise: str = "pooled"
     """Scaling and whitening are fitted to all training trials together (pooled), or to those of each session (session);
     sessions that training has not seen take the pooled ones.
+    """
+    new_sessions: str = "pooled"
+    """What normalises a session that training has not seen, where each has its own: pooled (all of training together),
+    or own (that session's windows, unlabelled). The encoder's file keeps it.
     """
     average: str = "all"
     """Repeats of a picture in training: none, all (one averaged trial a picture), or random (a random subset each
@@ -84,6 +91,15 @@ class DataOptions:
             raise ValueError(f"--train-reject must be at least 0 microvolts, not {self.train_reject:g}")
         if not 0 <= self.val_share < 1:
             raise ValueError(f"--val-share lies in [0, 1), not {self.val_share}")
+        check_choice("--new-sessions", self.new_sessions, NEW_SESSIONS)
+        if self.new_sessions == "own" and self.normalise != "session" and self.whitening != "prepared":
+            raise ValueError(
+                "--new-sessions own is for encoders by session: add --normalise session or --whitening prepared"
+            )
+        if self.whitening == "prepared" and self.scaling == "train":
+            raise ValueError(
+                "--whitening prepared brings noise to one in every channel; add --scaling none (or window)"
+            )
         if self.normalise == "session" and self.scaling != "train" and self.whitening == "none":
             raise ValueError(
                 "--normalise session has nothing to fit for each session: add --scaling train or --whitening mvnn"

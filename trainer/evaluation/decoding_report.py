@@ -17,7 +17,7 @@ from core.model.checkpoint import EegEncoder, load_encoder, save_encoder
 from core.model.confidence import confidence_score
 from core.model.decodable import Decodable, decodable_windows
 from core.model.prediction import predict
-from core.preprocessing.session_normaliser import by_sessions, unknown_sessions
+from core.preprocessing.session_normaliser import by_sessions, unknown_sessions, with_new_sessions
 from core.preprocessing.trials import Trials
 from core.scoring.retrieval import nearest
 
@@ -100,14 +100,20 @@ def open_run(run: Path, data: Path | None = None) -> Evaluated:
 def say_unknown_sessions(evaluated: Evaluated) -> None:
     """Print which test sessions training has not seen, where each has its own normaliser."""
     if unknown := unknown_sessions(evaluated.trials, evaluated.parts["test"], evaluated.encoder.normaliser):
-        print(f"not seen in training, normalised as all sessions together: {', '.join(unknown)}")
+        how = (
+            "by their own windows"
+            if evaluated.encoder.preprocessing.new_sessions == "own"
+            else "as all sessions together"
+        )
+        print(f"not seen in training, normalised {how}: {', '.join(unknown)}")
 
 
 def decoded(encoder: EegEncoder, trials: Trials, rows: np.ndarray, data: DataOptions) -> dict[str, Tensor]:
     """Return each head's raw outputs for rows of the trials as they are decoded, by their sessions' own normalisers
     where the encoder has them.
     """
-    used = trials_at_use(by_sessions(trials, encoder.normaliser), rows, data)
+    normaliser = with_new_sessions(encoder.normaliser, trials, rows, encoder.preprocessing)
+    used = trials_at_use(by_sessions(trials, normaliser), rows, data)
     return predict(encoder, used.eeg, people=used.subject)
 
 

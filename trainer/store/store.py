@@ -28,6 +28,7 @@ from core.preprocessing.trials import COLUMNS, Trials, build_trials
 from core.preprocessing.windows import cut_windows
 from core.recording import Recording
 
+from .backends import parallel_on
 from .covariances import COVARIANCES, Whitening, read_whitening, write_covariance
 from .dataset import Cut, NothingToCut, Session
 from .finished import SHARDS, finished_before
@@ -147,11 +148,13 @@ def write_store(
     resume: bool = True,
     skip_bad: bool = False,
     progress: bool = True,
+    backend: str = "processes",
+    address: str = "",
 ) -> TrialStore:
     """Prepare recordings into a store, adding to it where it exists.
 
     Finished recordings are kept and not done again; after a kill the same call goes on. jobs: processes, through
-    joblib, so inside `joblib.parallel_config("dask")` or "ray" the work goes to that cluster. skip_bad: list a
+    joblib; backend and address: a cluster in their place (`backends.parallel_on`). skip_bad: list a
     recording that cannot be read under `failed` and go on; otherwise it raises, and the store is as it was before the
     call. A recording without EEG, or with nothing to cut, is listed there in any case. A full disk leaves what was
     finished, and an unfinished store.
@@ -176,7 +179,9 @@ def write_store(
             done = finished_before(folder, info, wanted, sessions, resume)
             left = [session for session in sessions if session.key not in done]
             book = _Book(folder, wanted, labels, done, info, len(done.keys() | set(keys)))
-            _fill(book, _work(left, config, wanted, folder, jobs, skip_bad, progress), sessions, adds=bool(left))
+            with parallel_on(backend, address, jobs) as at_once:
+                done = _work(left, config, wanted, folder.absolute(), at_once, skip_bad, progress)
+                _fill(book, done, sessions, adds=bool(left))
     except (ValueError, OSError):
         if new_folder and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
@@ -313,10 +318,12 @@ def _work(
 ) -> Iterator[dict[str, Any]]:
     """Yield the account of each session as it is done."""
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
     from tqdm import tqdm
 
     tasks = (delayed(_prepare_session)(session, config, wanted, folder, skip_bad, len(left) == 1) for session in left)
-    done: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    as_done = getattr(get_active_backend()[0], "supports_return_generator", False)
+    done: Any = Parallel(n_jobs=jobs, return_as="generator_unordered" if as_done else "list")(tasks)
     yield from tqdm(done, total=len(left), desc="recordings", unit="", disable=not progress or not left)
 
 

@@ -21,6 +21,7 @@ from core.preprocessing.trials import Trials
 from ..config.data_options import DataOptions
 from ..config.model_options import EncoderOptions, TargetOptions
 from ..config.options import TrainOptions
+from ..store.store import open_store
 from ..targets.target import Target
 from .finetuned import add_people, check_person_layers, check_shown, finetuned
 from .splits import subjects_of
@@ -57,7 +58,14 @@ def _value(text: str) -> object:
 
 def preprocessing_of(stored: PreprocessingConfig, options: DataOptions) -> PreprocessingConfig:
     """Return the store's preprocessing with the steps that are fitted on training data filled in from the options."""
-    return replace(stored, scaling=options.scaling, clip=options.clip_sd or None, whitening=options.whitening)
+    whitening = "mvnn" if options.whitening == "prepared" else options.whitening
+    return replace(
+        stored,
+        scaling=options.scaling,
+        clip=options.clip_sd or None,
+        whitening=whitening,
+        new_sessions=options.new_sessions,
+    )
 
 
 def fit_training_normaliser(trials: Trials, train: np.ndarray, config: PreprocessingConfig, seed: int) -> Normaliser:
@@ -75,11 +83,27 @@ def _some(train: np.ndarray, seed: int) -> np.ndarray:
 def normaliser_of(trials: Trials, train: np.ndarray, config: PreprocessingConfig, options: TrainOptions) -> Normaliser:
     """Return the training trials' normaliser, with `--normalise session` with those of their sessions."""
     seed = options.training.seed
+    names = session_names(trials)[train]
+    if options.data.whitening == "prepared":
+        return prepared_whitening(options, config.ch_names, names.tolist())
     pooled = fit_training_normaliser(trials, train, config, seed)
     if options.data.normalise != "session":
         return pooled
-    names = session_names(trials)[train]
     return fit_sessions(pooled, trials, {str(n): _some(train[names == n], seed) for n in np.unique(names)}, config)
+
+
+def prepared_whitening(options: TrainOptions, ch_names: tuple[str, ...], sessions: list[str]) -> Normaliser:
+    """Return the normaliser that the store was prepared with: each of the sessions by its own noise covariance.
+
+    Raises ValueError where the store keeps none.
+    """
+    kept = open_store(options.data.store).whitening()
+    if kept is None:
+        raise ValueError(
+            f"--whitening prepared: {options.data.store} keeps no covariances of its sessions; prepare.py things-eeg2 "
+            "writes them. --whitening mvnn fits one to the training trials"
+        )
+    return kept.normaliser(ch_names, sessions)
 
 
 def spectrogram_of(

@@ -21,7 +21,7 @@ STRETCH_S = 40.0  # the most that is read at once
 
 @dataclass(frozen=True)
 class Resampling:
-    """first: samples from the onset to an epoch's first one. matrix: float32 (n_samples, n_times)."""
+    """first: samples from the onset to an epoch's first one. matrix: float64 (n_samples, n_times)."""
 
     first: int
     matrix: np.ndarray
@@ -52,7 +52,7 @@ def resampling(rate: float, config: PreprocessingConfig) -> Resampling:
     weights = np.zeros(n)
     weights[low : high + 1] = 1 / (high + 1 - low)
     whole = whole - weights[:, None] * whole.sum(axis=0)
-    return Resampling(first, np.ascontiguousarray(whole[:, start : start + config.n_times], dtype=np.float32))
+    return Resampling(first, np.ascontiguousarray(whole[:, start : start + config.n_times]))
 
 
 def inside(raw: RawFile, onsets: np.ndarray) -> np.ndarray:
@@ -75,15 +75,11 @@ def windows_of(raw: RawFile, onsets: np.ndarray, config: PreprocessingConfig) ->
         these = onsets[at : min(at + AT_ONCE, int(far))]
         start = int(these[0]) + made.first
         stretch = raw.read(start, int(these[-1]) + made.first + n_samples)
-        # single precision then holds microvolts on any offset
-        stretch = (stretch - stretch.mean(axis=1, keepdims=True)).astype(np.float32)
         if not np.isfinite(stretch).all():
             raise ValueError(f"{raw.path} holds samples that are not numbers (NaN) near {start / raw.sfreq:.1f} s")
         places = (these - these[0])[:, None] + np.arange(n_samples)
         windows = np.empty((len(these), n_channels, n_times), dtype=np.float32)
         for channel in range(n_channels):
-            epochs = stretch[channel][places]
-            epochs -= epochs[:, :1]  # what the baseline takes off anyway; small numbers stay exact
-            windows[:, channel] = epochs @ made.matrix
+            windows[:, channel] = stretch[channel][places] @ made.matrix
         yield windows
         at += len(these)
