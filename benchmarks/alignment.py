@@ -42,6 +42,7 @@ from trainer.datasets import phantom
 from trainer.datasets.phantom import PhantomOptions
 from trainer.evaluation.decoding_report import decoded
 from trainer.evaluation.phantom_truth import ideal_scores
+from trainer.evaluation.retrieval.people import over_seeds
 from trainer.prepare import prepare
 from trainer.store.store import open_store, write_store
 from trainer.targets.mixes.picture_side import load_sides
@@ -257,7 +258,8 @@ def figures(scored, val, ideal, null, apart, best: str) -> dict:
     for name, own in scored.items():
         low, high = share_interval(own.ravel(), pictures)
         told[name] = {"top1": float(own.mean()), "interval": [low, high], "share_of_ideal": float(own.mean()) / ceiling,
-                      "validation_top1": float(np.mean(val[name])), "transductive_top1": apart[name]}  # fmt: skip
+                      "validation_top1": float(np.mean(val[name])), "transductive_top1": apart[name],
+                      "over_seeds": over_seeds(own.mean(1)) if len(own) > 1 else None}  # fmt: skip
     told["snr_0"] = {
         name: {"top1": value, "chance_95": list(chance_interval(200, 200))} for name, value in null.items()
     }
