@@ -18,6 +18,7 @@ from ..files import write_atomically
 from ..preprocessing.config import PreprocessingConfig
 from ..preprocessing.normaliser import Normaliser
 from .confidence import Confidence, confidence_from
+from .file_checks import check_card, check_finite, check_window
 from .heads import Head, HeadConfig, Heads
 from .person_layers import MAX_PEOPLE, PersonLayers
 from .spectrogram import Spectrogram, SpectrogramConfig
@@ -285,8 +286,9 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
     """Load an encoder from its file, in eval mode.
 
     Raises FileNotFoundError, or ValueError saying what is wrong: not an encoder file, cut short, from a newer version,
-    an unknown architecture, or tensors that are missing or do not have the shapes the config asks for. Nothing larger
-    than the file is allocated before its shapes have been checked, and nothing in it is executed.
+    an unknown architecture, a window that is not its network's, a card that is none, or tensors that are missing, not
+    finite or do not have the shapes the config asks for. Nothing larger than the file is allocated before its shapes
+    have been checked, and nothing in it is executed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -298,6 +300,7 @@ def load_encoder(path: str | Path, device: str | torch.device = "cpu") -> EegEnc
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             _check_shapes(shapes, parts, _sessions_of(header), header.get("evidence"))
             tensors = {name: file.get_tensor(name) for name in shapes}
+        check_finite(tensors)
         evidence = None
         if header.get("evidence") is not None:
             evidence = evidence_from(_under(tensors, "evidence."), header["evidence"])
@@ -327,16 +330,21 @@ def _sessions_of(header: dict[str, Any]) -> tuple[str, ...]:
 def _parts_of(header: dict[str, Any]) -> dict[str, Any]:
     """Return the constructor's arguments of EegEncoder, without the normaliser, from a header."""
     spectrogram, confidence, card = header.get("spectrogram"), header.get("confidence", {}), header.get("card", {})
-    if not isinstance(header.get("heads"), list) or not isinstance(confidence, dict) or not isinstance(card, dict):
-        raise ValueError("its heads, confidence or card are not what this version writes")
+    if not isinstance(header.get("heads"), list) or not isinstance(confidence, dict):
+        raise ValueError("its heads or confidence are not what this version writes")
+    check_card(card)
     people, person_layers = header.get("people", []), header.get("person_layers", False)
     if not isinstance(people, list) or not isinstance(person_layers, bool):
         raise ValueError("its people are not a list of names, or its layers a person neither true nor false")
+    preprocessing = _from_json(PreprocessingConfig, header.get("preprocessing"), "preprocessing")
+    # a missing config is refused there, as anything else that is no table
+    config = config_from_dict(str(header.get("architecture")), cast("Any", header.get("config")))
+    if spectrogram is None:
+        check_window(preprocessing, config)
     return {
-        "preprocessing": _from_json(PreprocessingConfig, header.get("preprocessing"), "preprocessing"),
+        "preprocessing": preprocessing,
         "architecture": str(header.get("architecture")),
-        # a missing config is refused there, as anything else that is no table
-        "config": config_from_dict(str(header.get("architecture")), cast("Any", header.get("config"))),
+        "config": config,
         "spectrogram": None if spectrogram is None else _from_json(SpectrogramConfig, spectrogram, "spectrogram"),
         "heads": [_from_json(HeadConfig, head, "head") for head in header["heads"]],
         "confidence": {str(space): confidence_from(fitted) for space, fitted in confidence.items()},

@@ -83,12 +83,14 @@ class Library:
     def cards(self) -> list[dict[str, Any]]:
         """Return every file's name with its card, or with the reason why it cannot be read."""
         from ...core.model.checkpoint import read_header
+        from ...core.model.file_checks import check_card
 
         found = []
         for name, path in self.files().items():
             try:
                 # A card may hold NaN, which JSON cannot: it goes out as null.
-                card = json.loads(json.dumps(read_header(path).get("card")), parse_constant=lambda _: None)
+                card = json.loads(json.dumps(read_header(path).get("card", {})), parse_constant=lambda _: None)
+                check_card(card)
                 found.append({"name": name, "card": card, "error": None})
             except (ValueError, OSError) as error:
                 found.append({"name": name, "card": None, "error": str(error).replace(str(path), name)})
