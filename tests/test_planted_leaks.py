@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.leak_designs.honest import honest
-from benchmarks.leak_designs.planted import LEAKS
+from benchmarks.leak_designs.outside import ALL as LEAKS
 from benchmarks.planted_leaks import alarms_of, first_lines, names
 from core.leaks.registry import CHECKS
 

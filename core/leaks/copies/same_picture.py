@@ -4,18 +4,21 @@ import numpy as np
 
 from ..check import Check, not_checked
 from ..leak_input import LeakInput
+from .displaced import displaced
+from .thumbnails import gradients, thumbnail
 
 NAME = "same picture under two names"
-SIDE = 16
-CLOSE = 0.98  # correlation of two thumbnails' gradients, mirrored too
+CLOSE = 0.98  # correlation of two thumbnails' gradients, mirrored too: such pictures cannot be told apart
 MAX_PICTURES = 4000
 
 
 def check_same_picture(given: LeakInput) -> Check:
-    """Check that no two names in different parts of the split show one picture: scaled, recoloured, mirrored.
+    """Check that no two names in different parts of the split show one picture: scaled, recoloured, mirrored, turned,
+    negative, cropped, framed or compressed.
 
     Thumbnails of 16 x 16 grey values are compared by the correlation of their horizontal and vertical differences
-    (after the difference hash, with the values themselves in place of their signs).
+    (after the difference hash, with the values themselves in place of their signs). What is not in place is looked for
+    by `displaced`.
     """
     image_id = given.trials.image_id
     names = [name for name in np.unique(image_id[given.used]).tolist() if name in given.pictures]
@@ -26,16 +29,17 @@ def check_same_picture(given: LeakInput) -> Check:
         for name in np.unique(image_id[rows]).tolist():
             part_of.setdefault(name, set()).add(part)
     names = names[:MAX_PICTURES]
-    prints = np.stack([thumbnail(given.pictures[name]) for name in names])
-    vectors = gradients(prints)
-    alike = np.maximum(vectors @ vectors.T, vectors @ gradients(prints[:, :, ::-1]).T)
+    vectors = gradients(np.stack([thumbnail(given.pictures[name]) for name in names]))
+    mirrored = gradients(np.stack([thumbnail(given.pictures[name][:, ::-1]) for name in names]))
+    alike = np.maximum(vectors @ vectors.T, vectors @ mirrored.T)
     np.fill_diagonal(alike, 0.0)
-    first, second = np.nonzero(np.triu(alike > CLOSE))
+    pairs = list(zip(*(rows.tolist() for rows in np.nonzero(np.triu(alike > CLOSE))), strict=True))
+    pairs += [pair for pair in displaced([given.pictures[name] for name in names]) if pair not in pairs]
     split = "test" in given.rows
     label = dict(zip(image_id.tolist(), given.trials.label.tolist(), strict=True))
     found = [
         (names[a], names[b])
-        for a, b in zip(first.tolist(), second.tolist(), strict=True)
+        for a, b in pairs
         if not split or part_of[names[a]] != part_of[names[b]] or label[names[a]] != label[names[b]]
     ]
     if found:
@@ -45,28 +49,3 @@ def check_same_picture(given: LeakInput) -> Check:
             NAME, False, len(found) / len(names), f"{len(found)} pairs of pictures {where} are one picture ({told})."
         )
     return Check(NAME, True, 0.0, f"No two of {len(names)} pictures are one under two names.")
-
-
-def thumbnail(picture: np.ndarray) -> np.ndarray:
-    """Return a picture, uint8 (H, W, 3) or (H, W), as float64 (16, 16) grey values, each the mean of its area."""
-    grey = np.asarray(picture, dtype=np.float64)
-    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    for axis in (0, 1):
-        n = grey.shape[axis]
-        sums = np.concatenate([np.zeros_like(grey.take([0], axis)), grey.cumsum(axis)], axis)
-        edges = np.linspace(0, n, SIDE + 1)
-        low = np.floor(edges).astype(int)
-        high = np.minimum(low + 1, n)
-        shape = [1, 1]
-        shape[axis] = -1
-        share = (edges - low).reshape(shape)
-        at = sums.take(low, axis) * (1 - share) + sums.take(high, axis) * share
-        grey = np.diff(at, axis=axis) / (n / SIDE)
-    return grey
-
-
-def gradients(thumbnails: np.ndarray) -> np.ndarray:
-    """Return unit vectors (n, d) of the differences between neighbouring values of thumbnails (n, 16, 16)."""
-    parts = [np.diff(thumbnails, axis=axis).reshape(len(thumbnails), -1) for axis in (1, 2)]
-    vectors = np.concatenate(parts, axis=1)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

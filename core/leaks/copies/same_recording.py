@@ -1,4 +1,4 @@
-"""The same recording twice: renamed, resampled, rescaled, filtered, re-referenced, cut or shifted."""
+"""The same recording twice: renamed, resampled, rescaled, filtered, re-referenced, cut, shifted or turned round."""
 
 import numpy as np
 
@@ -17,8 +17,9 @@ def check_same_recording(given: LeakInput) -> Check:
     """Check that no stretch of a recording is also in another one.
 
     Of each pair the shorter one's stretches of eight seconds are correlated with the other at every lag, after both
-    were brought to one band and a flat spectrum, all signals together and each by itself. Their windows are compared
-    too: rates that a file states wrongly make stretches run apart, and recordings may not be at hand.
+    were brought to one band and a flat spectrum, all signals together and each by itself. How much the channels differ
+    at each moment, whatever their names, is one of the signals, and is compared backwards in time too. Their windows
+    are compared too: rates that a file states wrongly make stretches run apart, and recordings may not be at hand.
     """
     prints = {name: one.fingerprint for name, one in given.evidence.items() if one.fingerprint.shape[1] >= 64}
     names = _names(given)
@@ -63,7 +64,7 @@ def shared_stretches(prints: dict[str, np.ndarray], sfreq: float = 32.0) -> list
         for other in names[i + 1 :]:
             there, k = energy[other], min(len(own[0]), len(energy[other]))
             usable = there[:k] > 0.05 * np.median(there[:k], axis=1, keepdims=True)
-            best = in_one = 0.0
+            best, in_one = 0.0, _backwards(conj[:, -1], own[:, -1], spectra[other][-1], there[-1], n_fft, frame)
             for f in range(len(starts)):
                 lags = np.fft.irfft(conj[f, :k] * spectra[other][:k], n_fft)[:, : there.shape[1]]
                 r = np.abs(lags.sum(axis=0)) / np.sqrt(own[f, :k].sum() * there[:k].sum(axis=0))
@@ -73,6 +74,16 @@ def shared_stretches(prints: dict[str, np.ndarray], sfreq: float = 32.0) -> list
             if best > alike or in_one > alike_in_one:
                 found.append((one, other, max(best, in_one)))
     return sorted(found, key=lambda pair: -pair[2])
+
+
+def _backwards(
+    conj: np.ndarray, own: np.ndarray, spectrum: np.ndarray, there: np.ndarray, n_fft: int, frame: int
+) -> float:
+    """Return the largest correlation of frames that are turned round in time, one row of each recording."""
+    # a product of spectra without conjugation is the correlation with a frame turned round
+    lags = np.fft.irfft(np.conj(conj) * spectrum, n_fft)[:, frame - 1 : frame - 1 + len(there)]
+    r = np.abs(lags) / np.sqrt(own[:, None] * there)
+    return float(r[:, there > 0.05 * np.median(there)].max(initial=0.0))
 
 
 def _limit(of_a_frame: float, seconds: float) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 from ..check import ALPHA, Check, not_checked
 from ..leak_input import LeakInput
 from .columns import pair, told_by
+from .sequence import MIN_TRIALS, first_of_each_list
 
 BLOCK, FILE, PERSON = "class against recording block", "class against recording", "class against person"
 
@@ -38,6 +39,10 @@ def check_person(given: LeakInput) -> Check:
 
 def _check(given: LeakInput, name: str, columns: list[np.ndarray], noun: str, instead: str) -> Check:
     rows = given.used
+    if name != PERSON:  # where all people are shown one list, its shares are as uneven by chance as of one person
+        rows = rows[np.lexsort((given.trials.onset[rows], given.file[rows]))]
+        kept = first_of_each_list(given.file[rows], given.trials.label[rows])
+        rows = np.sort(rows[kept]) if kept.sum() > MIN_TRIALS else given.used
     columns = [column[rows] for column in columns]
     column, label, kind = columns[0], given.trials.label[rows], given.kind[rows]
     classes, groups = np.unique(label), np.unique(column)

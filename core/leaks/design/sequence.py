@@ -1,6 +1,7 @@
 """Trials in the order in which they happened."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,8 +22,12 @@ class Sequence:
     onset: np.ndarray
 
 
-def in_order(given: LeakInput) -> Sequence | None:
-    """Return the trials in the order of time, or None where onsets do not tell it."""
+def in_order(given: LeakInput, once: bool = True) -> Sequence | None:
+    """Return the trials in the order of time, or None where onsets do not tell it.
+
+    once: of runs that show classes in the very same order, as where all people are shown one list, only the first is
+    returned, unless too little is left: what is chance in a list would be as many times as likely as it is repeated.
+    """
     rows, trials = given.used, given.trials
     order = rows[np.lexsort((trials.onset[rows], given.unit[rows]))]
     unit, onset = given.unit[order], trials.onset[order]
@@ -30,10 +35,26 @@ def in_order(given: LeakInput) -> Sequence | None:
     # windows that a table gives no times lie all at one moment
     if beside.sum() < MIN_TRIALS or (trials.repeats[rows] > 1).any():
         return None
+    if once:
+        kept = first_of_each_list(unit, trials.label[order])
+        order, unit, onset = (order[kept], unit[kept], onset[kept]) if kept.sum() > MIN_TRIALS else (order, unit, onset)
     if len(order) > MAX_TRIALS:
         order = order[_evenly(unit)]
         unit, onset = given.unit[order], trials.onset[order]
     return Sequence(order, trials.label[order], unit, given.kind[order], onset)
+
+
+def first_of_each_list(unit: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Return a mask (n,) of trials in order of unit and time: those of units whose labels no unit before them has in
+    the same order. Units of one class are all kept: they are not drawn at random.
+    """
+    kept, seen = np.zeros(len(unit), dtype=bool), set()
+    edges = np.flatnonzero(np.r_[True, unit[1:] != unit[:-1], True])
+    for start, stop in pairwise(edges.tolist()):
+        shown = label[start:stop].tobytes()
+        kept[start:stop] = shown not in seen or (label[start:stop] == label[start]).all()
+        seen.add(shown)
+    return kept
 
 
 def _evenly(unit: np.ndarray) -> np.ndarray:

@@ -11,18 +11,18 @@ from ...files import write_atomically
 from ...preprocessing.config import PreprocessingConfig
 from ...preprocessing.continuous import prepare_continuous
 from ...recording import Recording
-from .windows_before import LEAST_S, N_BINS, bins_and_power, seconds_before, windows_before
+from .windows_before import LEAST_S, N_BINS, TINY, bins_and_power, seconds_before, windows_before
 
-VERSION = 2
+VERSION = 3
 METADATA_KEY = "sd_eeg_leak_evidence"
 MAX_TRIALS = 600  # of a recording, evenly spread
 BEFORE_S, BEFORE_HZ = 0.5, 128.0
 FINGERPRINT_HZ, FINGERPRINT_BAND, FINGERPRINT_S, FINGERPRINT_CHANNELS = 32.0, (2.0, 14.0), 1200.0, 4
 LOCKED_HZ, LOCKED_BAND, LOCKED_S, LOCKED_CHANNELS = 64.0, (1.0, 24.0), 1800.0, 8
 LOCKED_WINDOW_S, N_FLIPS = (0.04, 0.5), 64
-JUMP_S = (0.0, 0.010)
+JUMP_S = ((0.0, 0.010), (0.010, 0.020), (0.020, 0.030))  # displays and amplifiers lag, the cortex answers later
 EARLIER_S = (-0.030, -0.010)
-CUE_S, SAME_S = 3.0, 0.002
+CUE_S, SAME_S, N_CUES = 3.0, 0.002, 3
 CLIP = 5.0  # robust SDs
 
 
@@ -31,12 +31,13 @@ class RecordingEvidence:
     """Of one recording: about each of at most 600 trials, and of the whole.
 
     onset: (m,) seconds. before: (m, n_channels, 9), the half second before it as `bins_and_power` has it, causally
-    filtered, NaN where there is none. jump: (m, n_channels), volts from 10 to 30 ms before the onset to the first 10 ms
-    after it, unfiltered. usual_jump: (n_channels,) what is usual elsewhere. cue: (m,) the last other event before, ""
-    for none. fingerprint: (k, n_times) int8 at 32 Hz, one band, flat spectrum: differences of channels, which no
-    reference changes, and channels. locked: (k, n_times) float32 at 64 Hz, the mean of the EEG in SDs about all onsets
-    at every circular shift of them; n_locked of them. flipped: (64, k, n_window), the same mean from 40 to 500 ms after
-    them, half of them upside down.
+    filtered, NaN where there is none. jump: (m, 3 * n_channels), volts from 10 to 30 ms before the onset to the first,
+    second and third 10 ms after it, unfiltered. usual_jump: (3 * n_channels,) what is usual elsewhere. cue: (m, 3) the
+    last other events before, the last one first, "" for none. cue_s: (m, 3) how long before, NaN for none. fingerprint:
+    (k, n_times) int8 at 32 Hz, one band, flat spectrum: differences of channels, which no reference changes, channels,
+    and last how much all channels differ at each moment, which neither their order nor the reference changes. locked:
+    (k, n_times) float32 at 64 Hz, the mean of the EEG in SDs about all onsets at every circular shift of them; n_locked
+    of them. flipped: (64, k, n_window), the same mean from 40 to 500 ms after them, half of them upside down.
     """
 
     onset: np.ndarray
@@ -44,6 +45,7 @@ class RecordingEvidence:
     jump: np.ndarray
     usual_jump: np.ndarray
     cue: np.ndarray
+    cue_s: np.ndarray
     fingerprint: np.ndarray
     locked: np.ndarray
     flipped: np.ndarray
@@ -59,13 +61,15 @@ def evidence_of(
     if len(chosen) > MAX_TRIALS:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MAX_TRIALS).astype(int)]
     jump, usual = _jumps(recording, chosen, config)
+    cue, cue_s = _cues(recording, chosen)
     locked, flipped, n_locked = _locked(recording, onsets, config)
     return RecordingEvidence(
         onset=chosen,
         before=_before(recording, chosen, config),
         jump=jump,
         usual_jump=usual,
-        cue=_cues(recording, chosen),
+        cue=cue,
+        cue_s=cue_s,
         fingerprint=_fingerprint(recording, config),
         locked=locked,
         flipped=flipped,
@@ -77,9 +81,11 @@ def write_evidence(path: Path, evidence: RecordingEvidence) -> None:
     """Write evidence as a safetensors file, atomically."""
     from safetensors.numpy import save_file
 
-    kinds = sorted(set(evidence.cue.tolist()))
+    kinds = np.unique(evidence.cue).tolist()
     arrays = {f.name: getattr(evidence, f.name) for f in fields(evidence) if f.name not in ("cue", "n_locked")}
-    arrays["cue"] = np.searchsorted(kinds, evidence.cue).astype(np.int32) if kinds else np.zeros(0, np.int32)
+    arrays["cue"] = (
+        np.searchsorted(kinds, evidence.cue).astype(np.int32) if kinds else np.zeros(evidence.cue.shape, np.int32)
+    )
     about = {"version": VERSION, "cues": kinds, "n_locked": int(evidence.n_locked)}
     with write_atomically(path) as beside:
         save_file(
@@ -102,7 +108,7 @@ def read_evidence(path: Path) -> RecordingEvidence | None:
                 return None
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         kinds = np.array(about["cues"], dtype=np.str_)
-        found["cue"] = kinds[found["cue"]] if len(kinds) else np.zeros(len(found["onset"]), dtype=np.str_)
+        found["cue"] = kinds[found["cue"]] if len(kinds) else np.zeros((len(found["onset"]), N_CUES), dtype=np.str_)
         return RecordingEvidence(**found, n_locked=int(about["n_locked"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
         return None
@@ -163,47 +169,51 @@ def _jumps(recording: Recording, onsets: np.ndarray, config: PreprocessingConfig
         return value.T
 
     def jumps(at: np.ndarray) -> np.ndarray:
-        return mean(at, JUMP_S) - mean(at, EARLIER_S)
+        earlier = mean(at, EARLIER_S)
+        return np.concatenate([mean(at, span) - earlier for span in JUMP_S], axis=1)
 
     elsewhere = np.linspace(0.1, max(recording.duration - 0.1, 0.2), 400)
     if len(onsets):  # trains of pulses have a place of their own
         elsewhere = elsewhere[np.abs(elsewhere[:, None] - onsets[None]).min(axis=1) > 0.05]
-    found = jumps(elsewhere) if len(elsewhere) else np.zeros((0, len(data)))
+    found = jumps(elsewhere) if len(elsewhere) else np.zeros((0, len(JUMP_S) * len(data)))
     found = found[np.isfinite(found).all(axis=1)]
-    usual = np.median(np.abs(found), axis=0) * 1.4826 if len(found) >= 20 else np.zeros(len(data))
+    usual = np.median(np.abs(found), axis=0) * 1.4826 if len(found) >= 20 else np.zeros(len(JUMP_S) * len(data))
     return jumps(onsets).astype(np.float32).reshape(len(onsets), -1), usual.astype(np.float32)
 
 
-def _cues(recording: Recording, onsets: np.ndarray) -> np.ndarray:
-    """Return the label of the last event before each onset (n,) that is not of the kinds that lie at onsets."""
+def _cues(recording: Recording, onsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of the last events before each onset (n, 3) that are not of the kinds that lie at onsets, and
+    how long before (n, 3).
+    """
+    found, apart = np.full((len(onsets), N_CUES), "", dtype=object), np.full((len(onsets), N_CUES), np.nan, np.float32)
     events = sorted(recording.events, key=lambda event: event.onset)
-    times = np.array([event.onset for event in events])
     if not len(onsets) or not len(events):
-        return np.full(len(onsets), "", dtype="<U1")
+        return found.astype(np.str_), apart
+    times = np.array([event.onset for event in events])
     near = np.abs(times - onsets[np.clip(np.searchsorted(onsets, times), 0, len(onsets) - 1)])
     before = np.abs(times - onsets[np.clip(np.searchsorted(onsets, times) - 1, 0, len(onsets) - 1)])
-    shown = {event.label for event, apart in zip(events, np.minimum(near, before), strict=True) if apart < SAME_S}
+    shown = {event.label for event, gap in zip(events, np.minimum(near, before), strict=True) if gap < SAME_S}
     others = [event for event in events if event.label not in shown]
     times = np.array([event.onset for event in others])
-    last = np.searchsorted(times, onsets - SAME_S) - 1
-    return np.array(
-        [
-            others[i].label if i >= 0 and onset - times[i] <= CUE_S else ""
-            for i, onset in zip(last.tolist(), onsets.tolist(), strict=True)
-        ],
-        dtype=np.str_,
-    )
+    for row, (last, onset) in enumerate(zip(np.searchsorted(times, onsets - SAME_S).tolist(), onsets, strict=True)):
+        for place, i in enumerate(range(last - 1, max(last - 1 - N_CUES, -1), -1)):
+            if onset - times[i] <= CUE_S:
+                found[row, place], apart[row, place] = others[i].label, onset - times[i]
+    return found.astype(np.str_), apart
 
 
 def _fingerprint(recording: Recording, config: PreprocessingConfig) -> np.ndarray:
     band = (FINGERPRINT_BAND[0], min(FINGERPRINT_BAND[1], 0.4 * recording.sfreq))
-    data = prepare_continuous(recording, _bare(config, FINGERPRINT_HZ, band, FINGERPRINT_CHANNELS)).data
-    data = data[:, : int(FINGERPRINT_S * FINGERPRINT_HZ)].astype(np.float64)
-    n_channels, n_times = data.shape
+    everywhere = prepare_continuous(recording, _bare(config, FINGERPRINT_HZ, band)).data
+    everywhere = everywhere[:, : int(FINGERPRINT_S * FINGERPRINT_HZ)].astype(np.float64)
+    n_channels, n_times = everywhere.shape
     if n_times < 64:
         return np.zeros((1, 0), dtype=np.int8)
+    chosen = np.unique(np.linspace(0, n_channels - 1, min(n_channels, FINGERPRINT_CHANNELS)).astype(int))
+    data = everywhere[chosen]
     if n_channels > 1:  # differences do not change with the reference
-        data = np.concatenate([np.diff(data, axis=0), data])
+        data = np.concatenate([np.diff(data, axis=0), data, np.log(everywhere.std(axis=0) + TINY)[None]])
+        data[-1] -= data[-1].mean()
     size = np.median(np.abs(data), axis=1, keepdims=True) * 1.4826
     data = np.clip(data / np.where(size > 0, size, 1.0), -CLIP, CLIP)
     spectrum = np.fft.rfft(data, axis=1)

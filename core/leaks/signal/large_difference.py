@@ -1,4 +1,4 @@
-"""Implausible difference: is one class's EEG far larger or smaller than the others'?"""
+"""Implausible difference: is one class's EEG far larger, smaller or further off than the others'?"""
 
 import numpy as np
 
@@ -9,6 +9,11 @@ from ..permutation import permutation_p
 NAME = "implausibly large class difference"
 MAX_TRIALS, MIN_TRIALS, MIN_EACH, MAX_CLASSES, MAX_RUNS = 4000, 20, 8, 40, 60
 RATIO, LEAST_V = 1.3, 4e-6  # amplitude of one class over the others', and how many volts apart at least
+N_BINS = 8  # of a window: means of tenths of a second, which a look to a side fills
+APART, LEAST_APART_V = (
+    1.5,
+    1.5e-5,
+)  # SDs of single trials, volts: no answer to a picture is told by one mean of one channel
 SURELY = 1.1  # at least so many times in all likelihood, however many classes, channels and runs are looked at
 
 
@@ -17,7 +22,7 @@ def check_difference(given: LeakInput) -> Check:
 
     Answers to pictures are a few microvolts in a background of ten or more, which changes a window's amplitude little.
     Eyes that close, muscles that tense or a generator change it by a third and more: a state or a device, which may be
-    meant, but is no picture.
+    meant, but is no picture. Eyes that look to another side shift the mean instead, by more than single trials differ.
     """
     if not given.has_windows:
         return not_checked(NAME, "the windows are not at hand")
@@ -27,11 +32,13 @@ def check_difference(given: LeakInput) -> Check:
     classes, counts = np.unique(label, return_counts=True)
     if len(rows) < MIN_TRIALS or (counts >= MIN_EACH).sum() < 2 or len(classes) > MAX_CLASSES:
         return not_checked(NAME, "there are too few trials of each class")
-    parts = [
-        np.asarray(given.trials.eeg[part], dtype=np.float64).std(axis=2)
-        for part in np.array_split(rows, len(rows) // 256 + 1)
-    ]
-    amplitude = np.concatenate(parts)
+    sizes, means = [], []
+    for part in np.array_split(rows, len(rows) // 256 + 1):
+        eeg = np.asarray(given.trials.eeg[part], dtype=np.float64)
+        sizes.append(eeg.std(axis=2))
+        bins = np.array_split(np.arange(eeg.shape[2]), min(N_BINS, eeg.shape[2]))
+        means.append(np.stack([eeg[:, :, places].mean(axis=2) for places in bins], axis=2))
+    amplitude, mean = np.concatenate(sizes), np.concatenate(means)
     size = np.log(np.maximum(amplitude, 1e-9))
     ranks = size.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") / len(size)
     label = np.searchsorted(classes, label)
@@ -61,6 +68,14 @@ def check_difference(given: LeakInput) -> Check:
             "far more than an answer to a picture."
         )
         return Check(NAME, False, largest, sentence)
+    apart, c, channel, volts = max(_furthest(mean[own], label[own], len(classes), n_looked) for own in (whole, *runs))
+    if apart > APART:
+        name = given.trials.labels[int(classes[c])]
+        sentence = (
+            f"Windows of {name!r} lie {volts * 1e6:.0f} uV from the others in channel {channel + 1}, {apart:.1f} SD of "
+            "single trials: far more than an answer to a picture; eyes that look to a side do that."
+        )
+        return Check(NAME, False, apart, sentence)
     return Check(
         NAME, True, largest, f"No class differs implausibly in amplitude (at most {largest:.2f}-fold, p = {p:.2g})."
     )
@@ -92,7 +107,27 @@ def _largest(
     return best
 
 
+def _furthest(mean: np.ndarray, label: np.ndarray, n_classes: int, n_looked: int) -> tuple[float, int, int, float]:
+    """Return how many SDs of single trials a class's means (n, n_channels, n_bins) lie from the others' at least, in
+    all likelihood, which class, in which channel, and by how many volts.
+    """
+    from scipy.stats import norm
+
+    z, best = float(norm.isf(ALPHA / 2 / (n_looked * mean.shape[2]))), (0.0, 0, 0, 0.0)
+    for c in range(n_classes):
+        own = label == c
+        if own.sum() < MIN_EACH or (~own).sum() < MIN_EACH:
+            continue
+        gap = np.abs(np.median(mean[own], axis=0) - np.median(mean[~own], axis=0))
+        spread = np.sqrt((mean[own].var(axis=0) + mean[~own].var(axis=0)) / 2)
+        error = np.hypot(_error_of_median(mean[own]), _error_of_median(mean[~own]))
+        sure = np.where(gap >= LEAST_APART_V, gap - z * error, 0.0) / np.maximum(spread, 1e-12)
+        at = np.unravel_index(int(sure.argmax()), sure.shape)
+        best = max(best, (float(sure[at]), c, int(at[0]), float(gap[at])))
+    return best
+
+
 def _error_of_median(values: np.ndarray) -> np.ndarray:
-    """Return the standard error of the median of values (n, n_channels), as for a Gaussian."""
+    """Return the standard error of the median of values (n, ...), as for a Gaussian."""
     spread = np.maximum(1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0), values.std(axis=0) / 2)
     return np.sqrt(np.pi / 2) * spread / np.sqrt(len(values))
