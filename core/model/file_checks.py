@@ -1,7 +1,7 @@
 """What an encoder file must be beside its shapes: finite weights, a card of words, a window that is its network's."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,18 +13,19 @@ OBJECTS = ("metrics", "versions")
 LARGEST = 1e18  # the squares of more overflow single precision, so that the network would answer NaN
 
 
-def check_card(card: Any) -> None:
+def check_card(card: object) -> None:
     """Raise ValueError where what a card says is not of the kind that is shown: text, or a table of figures."""
     if not isinstance(card, dict):
         raise ValueError(f"its card is {_kind(card)}, not an object")
+    given = cast("dict[str, object]", card)
     for key in TEXTS:
-        if not isinstance(card.get(key, ""), str):
-            raise ValueError(f"its card's {key} is {_kind(card[key])}, not text")
+        if not isinstance(said := given.get(key, ""), str):
+            raise ValueError(f"its card's {key} is {_kind(said)}, not text")
     for key in OBJECTS:
-        if not isinstance(card.get(key) or {}, dict):
-            raise ValueError(f"its card's {key} are {_kind(card[key])}, not an object")
-    if not isinstance(card.get("simulated", False), bool):
-        raise ValueError(f"its card's simulated is {_kind(card['simulated'])}, neither true nor false")
+        if not isinstance(said := given.get(key) or {}, dict):
+            raise ValueError(f"its card's {key} are {_kind(said)}, not an object")
+    if not isinstance(said := given.get("simulated", False), bool):
+        raise ValueError(f"its card's simulated is {_kind(said)}, neither true nor false")
 
 
 def check_window(preprocessing: PreprocessingConfig, config: Any) -> None:
@@ -49,7 +50,11 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
             raise ValueError(f"its tensor {name!r} holds {largest:.3g}, with which nothing can be computed")
 
 
-def _kind(value: Any) -> str:
-    return {list: "a list", dict: "an object", str: "text", bool: "true or false", type(None): "nothing"}.get(
-        type(value), "a number"
+def _kind(value: object) -> str:
+    kinds: tuple[tuple[type, str], ...] = (
+        (list, "a list"),
+        (dict, "an object"),
+        (str, "text"),
+        (bool, "true or false"),
     )
+    return next((said for kind, said in kinds if isinstance(value, kind)), "nothing" if value is None else "a number")
