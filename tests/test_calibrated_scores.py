@@ -26,6 +26,7 @@ from core.scoring.permutations import (
     spread_of_folds,
     spread_of_scores,
 )
+from core.scoring.personal_scores import units_in_time
 from core.scoring.scores import roc_auc
 
 
@@ -87,6 +88,16 @@ def test_runs_of_one_label_leave_runs_to_shuffle():
 def test_stretches_are_seen_only_where_labels_stay():
     assert stretches(np.tile([0, 1], 20), 2) is None
     assert stretches(np.repeat([0, 1, 0], 10), 2).tolist() == [0] * 10 + [1] * 10 + [2] * 10
+
+
+def test_a_rare_label_in_random_order_was_not_shown_in_blocks():
+    rng = np.random.default_rng(0)
+    for share in (0.02, 0.05, 0.1):
+        label = rng.permutation(np.arange(120) < share * 120).astype(int)
+        assert stretches(label, 2) is None
+        assert units_in_time(label, 2).name == "trial"
+    assert stretches(np.repeat([0, 1, 0], [90, 10, 20]), 2) is not None
+    assert stretches(np.zeros(5, dtype=int), 2).tolist() == [0] * 5
 
 
 def test_no_p_is_smaller_than_the_design_allows():

@@ -176,3 +176,12 @@ def test_the_largest_parts_can_be_stored_in_half_the_bytes(tmp_path):
         whole, half = encoder(eeg), load_encoder(tmp_path / "half")(eeg)
     for space in encoder.spaces:
         assert 0 < (whole[space] - half[space]).abs().max() < 2e-3 * whole[space].abs().max()
+
+
+def test_weights_that_are_no_numbers_are_not_written(tmp_path):
+    encoder = small_encoder()
+    with torch.no_grad():
+        next(encoder.backbone.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"no encoder was written .*not finite.*lower --lr"):
+        save_encoder(encoder, tmp_path / "encoder.safetensors")
+    assert not list(tmp_path.iterdir())

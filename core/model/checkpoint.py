@@ -183,7 +183,7 @@ def save_encoder(
 
     basis_dtype: torch.float16 stores the heads' bases, generators and means, which are most of a file, in half the
     bytes. stored_as: types of single tensors by the names `stored_types` gives, so that a file written again keeps
-    its numbers.
+    its numbers. Raises ValueError, and writes nothing, where load_encoder would refuse the weights.
     """
     from safetensors.torch import save_file
 
@@ -211,6 +211,12 @@ def save_encoder(
             name: tensor.to(basis_dtype) if name.startswith(large) else tensor for name, tensor in tensors.items()
         }
     tensors = {name: tensor.to((stored_as or {}).get(name, tensor.dtype)) for name, tensor in tensors.items()}
+    try:
+        check_finite(tensors)
+    except ValueError as error:
+        raise ValueError(
+            f"no encoder was written to {path}: {error}. Its training went astray: lower --lr or look for broken trials"
+        ) from None
     with write_atomically(path) as beside:
         metadata = {HEADER_KEY: json.dumps(header, allow_nan=False), "format": "pt"}
         arrays = encoder.normaliser.to_arrays()

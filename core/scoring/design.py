@@ -117,10 +117,14 @@ def exchangeable_units(
 
 def stretches(label: np.ndarray, n_labels: int) -> np.ndarray | None:
     """Return the number of each trial's stretch of one label (n,), label in order of time; None where labels change so
-    often that they were not shown in blocks.
+    often that they were not shown in blocks. A rare label makes few changes in any order: what counts is how many a
+    random order has.
     """
     changes = np.diff(label) != 0
-    if changes.sum() >= len(label) / (2 * n_labels):
+    share = np.unique(label, return_counts=True)[1] / max(len(label), 1)
+    at_random = (1 - (share**2).sum()) * len(label)
+    many = changes.sum() >= min(len(label) / n_labels, at_random) / 2
+    if not len(label) or (many and changes.any()):
         return None
     return np.r_[0, np.cumsum(changes)]
 
