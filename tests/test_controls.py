@@ -118,7 +118,8 @@ def test_a_block_designs_report_begins_with_the_leak(drifting, tmp_path):
     assert report["scores"][0]["value"] > 0.8
     html = (run / "report.html").read_text(encoding="utf-8")
     first = html.partition("<strong>")[2]
-    assert first.startswith("LEAK CHECKS: 2 failed (class against recording block; class against recording), ")
+    named = "class against recording block; class against recording; implausibly large class difference"
+    assert first.startswith(f"LEAK CHECKS: 3 failed ({named}), ")
     assert "could not be checked: the score is a leak, not vision." in first.partition("</strong>")[0]
     told = "Class = recording block: every recording block holds one class only (97.5% right"
     assert told in html.partition("</ul>")[0]

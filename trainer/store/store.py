@@ -400,7 +400,12 @@ def _write_cut(session: Session, cut: Cut, config: PreprocessingConfig, wanted: 
             write_covariance(folder / COVARIANCES / f"{session.key}.safetensors", cut.covariance(read))
 
     shape = (len(kept), len(config.ch_names), config.n_times)
-    write_shard_in_pieces(folder / about["shard"], shape, cut.pieces, about, finish)
+    try:
+        write_shard_in_pieces(folder / about["shard"], shape, cut.pieces, about, finish)
+    except ValueError:  # bad input leaves nothing behind
+        for place in (LEAKS, COVARIANCES):
+            (folder / place / f"{session.key}.safetensors").unlink(missing_ok=True)
+        raise
     return about
 
 

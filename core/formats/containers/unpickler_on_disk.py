@@ -57,7 +57,7 @@ class ArrayOnDisk:
         with open(self.path, "rb", buffering=0) as file:
             for place, row in enumerate(rows):
                 file.seek(self._byte(int(row) * n_columns + first))
-                if file.readinto(found[place]) != found[place].nbytes:  # pyright: ignore[reportArgumentType]
+                if file.readinto(found[place]) != found[place].nbytes:  # pyright: ignore[reportArgumentType]  # an array is a buffer
                     raise ValueError(f"{self.path} is cut off")
         return found
 

@@ -61,19 +61,46 @@ def shared_stretches(prints: dict[str, np.ndarray], sfreq: float = 32.0) -> list
         framed = np.stack([values[:, s : s + frame] for s in starts])  # (frames, k, frame)
         own = np.maximum((framed.astype(np.float64) ** 2).sum(axis=2), 1e-9)
         conj = np.conj(np.fft.rfft(framed, n_fft)).astype(np.complex64)
+        once = _comes_once(conj[:, -1], own[:, -1], spectra[one][-1], energy[one][-1], starts, frame, alike_in_one)
         for other in names[i + 1 :]:
             there, k = energy[other], min(len(own[0]), len(energy[other]))
             usable = there[:k] > 0.05 * np.median(there[:k], axis=1, keepdims=True)
-            best, in_one = 0.0, _backwards(conj[:, -1], own[:, -1], spectra[other][-1], there[-1], n_fft, frame)
+            last = k > 1 and k == len(own[0]) == len(there)  # both have the signal that knows no channel names
+            best, in_one = 0.0, _backwards(conj[once, -1], own[once, -1], spectra[other][-1], there[-1], n_fft, frame)
             for f in range(len(starts)):
                 lags = np.fft.irfft(conj[f, :k] * spectra[other][:k], n_fft)[:, : there.shape[1]]
                 r = np.abs(lags.sum(axis=0)) / np.sqrt(own[f, :k].sum() * there[:k].sum(axis=0))
                 best = max(best, float(r[usable.all(axis=0)].max(initial=0.0)))
                 each = np.abs(lags) / np.sqrt(own[f, :k, None] * there[:k])
-                in_one = max(in_one, float(each[usable].max(initial=0.0)))
+                counts = usable & ((bool(once[f]) or not last) | (np.arange(k) < k - 1))[:, None]
+                in_one = max(in_one, float(each[counts].max(initial=0.0)))
             if best > alike or in_one > alike_in_one:
                 found.append((one, other, max(best, in_one)))
     return sorted(found, key=lambda pair: -pair[2])
+
+
+def _comes_once(
+    conj: np.ndarray,
+    own: np.ndarray,
+    spectrum: np.ndarray,
+    energy: np.ndarray,
+    starts: np.ndarray,
+    frame: int,
+    alike: float,
+) -> np.ndarray:
+    """Return which frames (n,) of one signal are found nowhere else in their own recording.
+
+    Joined windows, blocks and generators make how much channels differ a pattern that comes again and again, in every
+    recording made in that way: it tells of no copy. A recording of less than two frames cannot show that.
+    """
+    n_fft, once = 2 * (len(spectrum) - 1), np.zeros(len(starts), dtype=bool)
+    if len(energy) <= frame:
+        return once
+    for f, start in enumerate(starts):
+        r = np.abs(np.fft.irfft(conj[f] * spectrum, n_fft)[: len(energy)]) / np.sqrt(own[f] * energy)
+        apart = np.abs(np.arange(len(energy)) - start) >= frame
+        once[f] = bool(apart.any()) and float(r[apart].max()) < alike
+    return once
 
 
 def _backwards(
@@ -82,6 +109,8 @@ def _backwards(
     """Return the largest correlation of frames that are turned round in time, one row of each recording."""
     # a product of spectra without conjugation is the correlation with a frame turned round
     lags = np.fft.irfft(np.conj(conj) * spectrum, n_fft)[:, frame - 1 : frame - 1 + len(there)]
+    if not len(own):
+        return 0.0
     r = np.abs(lags) / np.sqrt(own[:, None] * there)
     return float(r[:, there > 0.05 * np.median(there)].max(initial=0.0))
 

@@ -73,7 +73,7 @@ def check_difference(given: LeakInput) -> Check:
         name = given.trials.labels[int(classes[c])]
         sentence = (
             f"Windows of {name!r} lie {volts * 1e6:.0f} uV from the others in channel {channel + 1}, {apart:.1f} SD of "
-            "single trials: far more than an answer to a picture; eyes that look to a side do that."
+            "single trials: far more than an answer to a picture; eyes that look to a side do that, or a drift."
         )
         return Check(NAME, False, apart, sentence)
     return Check(
