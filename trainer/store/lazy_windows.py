@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .shard import read_rows, where
-
-READ_AT_ONCE = 512  # windows
+from .shard import read_rows_into, where
 
 
 class LazyWindows:
@@ -56,17 +54,14 @@ class LazyWindows:
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        taken = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
+        taken = np.empty((len(rows), *self.shape[1:]), dtype="<f4")
         shard = np.searchsorted(self._ends, rows, side="right")
         for number in np.unique(shard):
             here = np.flatnonzero(shard == number)
             first = self._ends[number] - self._shards[number][1]
             order = here[np.argsort(rows[here], kind="stable")]  # what lies together is read together
-            path = self._shards[number][0]
             start = self._start(int(number))
-            for at in range(0, len(order), READ_AT_ONCE):
-                part = order[at : at + READ_AT_ONCE]
-                taken[part] = read_rows(path, start, (self.shape[1], self.shape[2]), rows[part] - first)
+            read_rows_into(self._shards[number][0], start, taken, order, rows[order] - first)
         return taken
 
     def _start(self, number: int) -> int:

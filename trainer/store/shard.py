@@ -75,25 +75,31 @@ def write_shard_in_pieces(
 
 
 def read_rows(path: Path, start: int, window: tuple[int, int], rows: np.ndarray) -> np.ndarray:
-    """Return windows by their numbers (k,), float32 (k, n_channels, n_times), read and not mapped, so that memory does
-    not grow with what was ever read. start: the byte at which the first window begins. ValueError where it is cut off.
-    """
-    rows = np.asarray(rows, dtype=np.int64)
+    """Return windows by their numbers (k,), float32 (k, n_channels, n_times); see `read_rows_into`."""
     found = np.empty((len(rows), *window), dtype="<f4")
-    each = 4 * math.prod(window)
+    read_rows_into(path, start, found, np.arange(len(rows)), np.asarray(rows, dtype=np.int64))
+    return found
+
+
+def read_rows_into(path: Path, start: int, found: np.ndarray, places: np.ndarray, rows: np.ndarray) -> None:
+    """Read windows by their numbers (k,) into places (k,) of `found`, float32 (n, n_channels, n_times), contiguous.
+
+    They are read and not mapped, so that memory does not grow with what was ever read. start: the byte at which the
+    first window begins. ValueError where the file is cut off.
+    """
+    each = found[:1].nbytes
     if not len(rows) or not each:
-        return found
-    cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+        return
+    cuts = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
     with open(path, "rb", buffering=0) as file:
-        for first, last in zip(np.r_[0, cuts], np.r_[cuts, len(rows)], strict=True):
+        for first, last in zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True):
             file.seek(start + int(rows[first]) * each)
-            wanted = found[first:last].data.cast("B")
+            wanted = found[places[first] : places[first] + last - first].data.cast("B")
             got = 0
             while got < len(wanted):  # one request gives 2 GiB at most
                 if not (step := file.readinto(wanted[got:])):
                     raise ValueError(f"{path} is cut off; delete it and run prepare.py again")
                 got += step
-    return found
 
 
 def read_about(path: Path) -> dict[str, Any]:

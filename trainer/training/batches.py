@@ -74,9 +74,8 @@ class Batches:
             wanted = np.concatenate([subsets[i] for i in items])
             lengths = np.array([len(subsets[i]) for i in items])
             cut = np.asarray(self.trials.eeg[wanted])
-            starts = np.r_[0, np.cumsum(lengths)[:-1]]
-            eeg = np.add.reduceat(cut, starts) / lengths[:, None, None] if len(cut) != len(items) else cut
-            yield encode_ready(encoder, eeg.astype(np.float32)), np.array([subsets[i][0] for i in items])
+            eeg = means_of(cut, lengths) if len(cut) != len(items) else cut
+            yield encode_ready(encoder, eeg.astype(np.float32, copy=False)), np.array([subsets[i][0] for i in items])
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -87,6 +86,15 @@ class Batches:
     def count(self) -> int:
         """Return how many batches make an epoch."""
         return len(self.sizes)
+
+
+def means_of(windows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the mean (k, n_channels, n_times) of windows that follow one another, so many for each row (k,)."""
+    if len(np.unique(lengths)) == 1:  # several times faster than sums of unlike numbers, and the same sums
+        sums = windows.reshape(len(lengths), int(lengths[0]), *windows.shape[1:]).sum(axis=1)
+    else:
+        sums = np.add.reduceat(windows, np.r_[0, np.cumsum(lengths)[:-1]])
+    return sums / lengths[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -137,9 +137,16 @@ def read_npy(path: Path) -> Any:
                 return ArrayOnDisk(path, file.tell(), dtype, shape, fortran)
         elif not head.startswith(_PICKLES):
             raise ValueError(f"{path} is not a NumPy file: it begins with neither '\\x93NUMPY' nor a pickle's mark")
+        return read_pickle_at(path, file.tell(), size - file.tell())
+
+
+def read_pickle_at(path: Path, start: int, length: int) -> Any:
+    """Return what a pickle inside a file holds; see `read_npy`, which says what is raised."""
+    with open(path, "rb") as file:
+        file.seek(start)
         try:
             return plain_values(
-                _OnDiskUnpickler(file, size).load,
+                _OnDiskUnpickler(file, start + length).load,
                 lambda dtype, shape, raw, fortran: _array(path, dtype, shape, raw, fortran),
             )
         except ValueError as error:

@@ -32,7 +32,7 @@ N_SESSIONS = 4
 KEPT = {"training": 2, "test": 20}  # presentations of a picture in a session that the authors' own recipe keeps
 REPETITIONS = ("all", "published")
 MISSING = ("refuse", "allow")
-STRETCH_S = 240.0  # of a recording that leak checks look at
+STRETCH_S = 120.0  # of a recording that leak checks look at
 BETWEEN_S = 10.0  # from the training part's end to the test part's beginning, which no file tells
 ENDS = 1 << 20  # bytes at a file's beginning and end that tell it from another
 

@@ -40,7 +40,7 @@ class RawFile:
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Return samples first to last of the wanted channels, float64 (k, last - first) in volts."""
-        return columns(self.data, self.rows, first, last).astype(np.float64)
+        return columns(self.data, self.rows, first, last).astype(np.float64, copy=False)
 
 
 def columns(data: ArrayOnDisk | np.ndarray, rows: np.ndarray, first: int, last: int) -> np.ndarray:
